@@ -1,0 +1,108 @@
+"""What must hold between the ledger's tables at every moment, each as a count of the rows that break it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.db.models import Exists, F, Max, OuterRef, Sum
+
+from billing.models import Account, Budget, Entry, EntryKind, Grant, Hold, HoldAllocation, HoldLine, HoldStatus
+
+_BALANCES = ("granted", "available", "held", "spent", "expired")
+
+
+def broken_invariants() -> dict[str, int]:
+    """How many rows break each of the ledger's invariants; every figure must be 0."""
+    return {
+        "account_differs_from_its_entries": _differing_accounts(),
+        "account_differs_from_its_buckets": _differing_buckets(),
+        "held_differs_from_open_holds": _differing_holds(),
+        "hold_differs_from_its_lines": _differing_lines(),
+        "hold_differs_from_its_allocations": _differing_allocations(),
+        "bucket_differs_from_its_allocations": _differing_allocated_buckets(),
+        "budget_differs_from_its_holds": _differing_budgets(),
+        "closed_hold_with_open_line": _closed_too_early(),
+        "resolved_line_without_its_entries": _lines_without_entries(),
+        "newest_entry_tells_another_balance": _differing_newest_entries(),
+    }
+
+
+def _count_differing(pairs: Iterable[tuple[object, object]]) -> int:
+    return sum(1 for left, right in pairs if left != right)
+
+
+def _sums(rows: Iterable[Mapping[str, object]], by: str, fields: Sequence[str]) -> dict[object, tuple[object, ...]]:
+    return {row[by]: tuple(row[f"sum_{field}"] or 0 for field in fields) for row in rows}
+
+
+def _differing_accounts() -> int:
+    totals = {f"sum_{field}": Sum(field) for field in _BALANCES}
+    sums = _sums(Entry.objects.values("account").annotate(**totals), "account", _BALANCES)
+    accounts = Account.objects.values_list("pk", *_BALANCES)
+    return _count_differing((tuple(figures), sums.get(pk, (0,) * 5)) for pk, *figures in accounts)
+
+
+def _differing_buckets() -> int:
+    fields = ("amount", "available", "held", "spent", "expired")
+    totals = {f"sum_{field}": Sum(field) for field in fields}
+    sums = _sums(Grant.objects.values("account").annotate(**totals), "account", fields)
+    accounts = Account.objects.values_list("pk", *_BALANCES)
+    return _count_differing((tuple(figures), sums.get(pk, (0,) * 5)) for pk, *figures in accounts)
+
+
+def _differing_holds() -> int:
+    open_holds = Hold.objects.filter(status=HoldStatus.OPEN).values("account")
+    rows = open_holds.annotate(open_sum=Sum(F("amount") - F("captured") - F("released")))
+    sums = {row["account"]: row["open_sum"] for row in rows}
+    return _count_differing((held, sums.get(pk, 0)) for pk, held in Account.objects.values_list("pk", "held"))
+
+
+def _differing_lines() -> int:
+    fields = ("amount", "captured", "released")
+    totals = {f"sum_{field}": Sum(field) for field in fields}
+    sums = _sums(HoldLine.objects.values("hold").annotate(**totals), "hold", fields)
+    return _count_differing(
+        (tuple(figures), sums.get(pk, (0, 0, 0))) for pk, *figures in Hold.objects.values_list("pk", *fields)
+    )
+
+
+def _differing_allocations() -> int:
+    fields = ("amount", "captured", "released")
+    totals = {f"sum_{field}": Sum(field) for field in fields}
+    sums = _sums(HoldAllocation.objects.values("hold").annotate(**totals), "hold", fields)
+    return _count_differing(
+        (tuple(figures), sums.get(pk, (0, 0, 0))) for pk, *figures in Hold.objects.values_list("pk", *fields)
+    )
+
+
+def _differing_allocated_buckets() -> int:
+    allocated = HoldAllocation.objects.values("grant")
+    rows = allocated.annotate(sum_held=Sum(F("amount") - F("captured") - F("released")), sum_captured=Sum("captured"))
+    sums = _sums(rows, "grant", ("held", "captured"))
+    return _count_differing(
+        (tuple(figures), sums.get(pk, (0, 0))) for pk, *figures in Grant.objects.values_list("pk", "held", "spent")
+    )
+
+
+def _differing_budgets() -> int:
+    bound = Hold.objects.filter(budget__isnull=False).values("budget")
+    rows = bound.annotate(sum_held=Sum(F("amount") - F("captured") - F("released")), sum_captured=Sum("captured"))
+    sums = _sums(rows, "budget", ("held", "captured"))
+    return _count_differing(
+        (tuple(figures), sums.get(pk, (0, 0))) for pk, *figures in Budget.objects.values_list("pk", "held", "spent")
+    )
+
+
+def _closed_too_early() -> int:
+    open_lines = HoldLine.objects.filter(hold=OuterRef("pk"), resolved_at__isnull=True)
+    return Hold.objects.filter(Exists(open_lines), status=HoldStatus.CLOSED).count()
+
+
+def _differing_newest_entries() -> int:
+    newest = Entry.objects.values("account").annotate(newest=Max("pk")).values("newest")
+    return Entry.objects.filter(pk__in=newest).exclude(available_after=F("account__available")).count()
+
+
+def _lines_without_entries() -> int:
+    resolved = HoldLine.objects.filter(resolved_at__isnull=False)
+    captured = resolved.filter(captured__gt=0).exclude(entries__kind=EntryKind.CAPTURE).count()
+    released = resolved.filter(released__gt=0).exclude(entries__kind=EntryKind.RELEASE).count()
+    return captured + released

@@ -1,0 +1,42 @@
+"""The lock masks of product photos: found when none was given. Runs in workers, since it needs OpenCV."""
+
+import io
+
+import numpy as np
+from django.db.models import QuerySet
+from PIL import Image
+
+from campaigns.models import MaskSource, Photo
+from gallery import storage
+from inference.engine import segment
+
+LOW_CONFIDENCE = 0.6
+
+
+def missing() -> QuerySet[Photo]:
+    """Photos whose mask is still to be made."""
+    return Photo.objects.filter(mask_key="", mask_failure="")
+
+
+def make(*, photo_id: int) -> None:
+    """Find a photo's mask and keep it, with its confidence; making it twice changes nothing.
+
+    Where nothing stands out, the photo keeps the reason instead, in words for the person who gave it.
+    """
+    photo = missing().select_related("upload").filter(pk=photo_id).first()
+    if photo is None:
+        return
+    with Image.open(io.BytesIO(storage.read(photo.upload.storage_key))) as image:
+        pixels = np.asarray(image.convert("RGBA" if photo.upload.has_alpha else "RGB"))
+    try:
+        found = segment.find_mask(pixels)
+    except segment.MaskNotFoundError as error:
+        missing().filter(pk=photo_id).update(mask_failure=str(error))
+        return
+    stream = io.BytesIO()
+    Image.fromarray(found.mask).save(stream, "PNG", compress_level=1)
+    missing().filter(pk=photo_id).update(
+        mask_key=storage.put(photo.workspace_id, stream.getvalue(), suffix=".png"),
+        mask_source=MaskSource(found.source),
+        mask_confidence=found.confidence,
+    )

@@ -1,0 +1,135 @@
+"""From a brief to its cells. A cell's status is a query over its renders, never a column here."""
+
+from django.db import models
+from django.db.models import Q
+
+
+class Product(models.Model):
+    """A thing that is sold, by its stock-keeping unit."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="products")
+    sku = models.CharField(max_length=80)
+    title = models.CharField(max_length=300)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("workspace", "sku"), name="product_sku_once"),)
+
+    def __str__(self) -> str:
+        return self.sku
+
+
+class MaskSource(models.TextChoices):
+    FILE = "file"
+    ALPHA = "alpha"
+    OPENCV = "opencv"
+
+
+class Photo(models.Model):
+    """A product's photo with its lock: both are stored normalised, the mask white on the product."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="photos")
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="photos")
+    upload = models.ForeignKey("gallery.Upload", on_delete=models.PROTECT, related_name="photos")
+    mask_upload = models.ForeignKey("gallery.Upload", on_delete=models.PROTECT, null=True, related_name="masked_photos")
+    mask_key = models.CharField(max_length=160, blank=True, help_text="storage key; empty until the mask is made")
+    mask_source = models.CharField(max_length=6, choices=MaskSource, blank=True)
+    mask_confidence = models.FloatField(null=True, help_text="0 to 1")
+    mask_failure = models.TextField(blank=True, help_text="why no mask could be made, and what to do")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("product", "upload", "mask_upload"), name="photo_once", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                condition=Q(mask_source="", mask_key="") | (Q(mask_source__in=MaskSource.values) & ~Q(mask_key="")),
+                name="photo_mask_known",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"photo of {self.product_id}"
+
+
+class Campaign(models.Model):
+    """A brief, planned: its cells exist from now on, whether or not anything was launched."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="campaigns")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="campaigns")
+    name = models.CharField(max_length=120)
+    brief = models.TextField(help_text="the TOML as it was given")
+    digest = models.CharField(max_length=64, help_text="of brief, products, photos, masks and checkpoint")
+    checkpoint = models.CharField(max_length=60)
+    images_per_cell = models.PositiveSmallIntegerField()
+    axes = models.JSONField(help_text="axis names in the brief's order")
+    must_have = models.JSONField(default=list)
+    budget = models.OneToOneField("billing.Budget", on_delete=models.PROTECT, null=True, related_name="campaign")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("workspace", "digest"), name="campaign_once"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Cell(models.Model):
+    """One combination of product, channel and axis values."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="cells")
+    position = models.PositiveIntegerField()
+    key = models.CharField(max_length=300)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, null=True, related_name="cells")
+    photo = models.ForeignKey(Photo, on_delete=models.PROTECT, null=True, related_name="cells")
+    channel = models.CharField(max_length=80)
+    placement = models.JSONField(null=True, help_text="scale and anchor; null keeps the photo as it is")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    axes = models.JSONField(help_text="axis name → value")
+    prompt = models.TextField()
+    negative_prompt = models.TextField(blank=True)
+    seeds = models.JSONField(help_text="one per image")
+
+    class Meta:
+        ordering = ("campaign", "position")
+        constraints = (
+            models.UniqueConstraint(fields=("campaign", "key"), name="cell_key_once"),
+            models.UniqueConstraint(fields=("campaign", "position"), name="cell_position_once"),
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="cell_has_size"),
+        )
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Launch(models.Model):
+    """One time that a campaign's missing images were asked for; numbered, so that a race launches once."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="launches")
+    number = models.PositiveIntegerField()
+    generation = models.OneToOneField("inference.Generation", on_delete=models.PROTECT, related_name="launch")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "launches"
+        constraints = (models.UniqueConstraint(fields=("campaign", "number"), name="launch_once"),)
+
+    def __str__(self) -> str:
+        return f"launch {self.number} of campaign {self.campaign_id}"
+
+
+class CellRender(models.Model):
+    """A version of one of a cell's images: the render that makes it."""
+
+    cell = models.ForeignKey(Cell, on_delete=models.PROTECT, related_name="versions")
+    image = models.PositiveSmallIntegerField(help_text="1 to images_per_cell")
+    render = models.OneToOneField("inference.Render", on_delete=models.PROTECT, related_name="cell_version")
+    recipe_hash = models.CharField(max_length=64)
+
+    class Meta:
+        indexes = (models.Index(fields=("cell", "image", "-id"), name="version_newest"),)
+
+    def __str__(self) -> str:
+        return f"image {self.image} of cell {self.cell_id}"

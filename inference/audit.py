@@ -1,0 +1,46 @@
+"""What must hold between renders, credits and stored files, each as a count of what breaks it."""
+
+import hashlib
+
+from django.db.models import Count, F, Q
+
+from gallery import storage
+from inference.models import UNFINISHED, Generation, Render, RenderStatus
+
+
+def broken_invariants() -> dict[str, int]:
+    """How many rows or files break each invariant; every figure must be 0."""
+    renders = Render.objects.all()
+    ended = renders.exclude(status__in=UNFINISHED)
+    succeeded = renders.filter(status=RenderStatus.SUCCEEDED)
+    return {
+        "ended_render_with_open_line": ended.filter(hold_line__resolved_at__isnull=True).count(),
+        "unfinished_render_with_resolved_line": renders.filter(
+            status__in=UNFINISHED, hold_line__resolved_at__isnull=False
+        ).count(),
+        "charged_without_image": ended.exclude(status=RenderStatus.SUCCEEDED).filter(hold_line__captured__gt=0).count(),
+        "image_without_its_file": sum(1 for render in succeeded.select_related("asset") if not _is_stored(render)),
+        "generation_counts_differ": _miscounted(),
+        "crosses_workspaces": renders.exclude(workspace=F("generation__workspace")).count()
+        + succeeded.exclude(workspace=F("asset__workspace")).count(),
+    }
+
+
+def _is_stored(render: Render) -> bool:
+    if render.asset is None:
+        return False
+    try:
+        return hashlib.sha256(storage.read(render.asset.storage_key)).hexdigest() == render.asset.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _miscounted() -> int:
+    statuses = ("succeeded", "failed", "canceled", "expired")
+    counts = {f"n_{status}": Count("renders", filter=Q(renders__status=status)) for status in statuses}
+    generations = Generation.objects.annotate(n_total=Count("renders"), **counts)
+    return sum(
+        1
+        for generation in generations
+        if any(getattr(generation, name) != getattr(generation, f"n_{name}") for name in (*statuses, "total"))
+    )

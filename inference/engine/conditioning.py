@@ -1,0 +1,99 @@
+"""Texts and product pictures as the model sees them: encoded one by one, once, and kept while the checkpoint stays.
+Knows nothing about batches, steps or who is asking.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import torch
+
+from inference.engine.checkpoint import LoadedCheckpoint
+from inference.engine.families.family import TextEmbedding
+
+if TYPE_CHECKING:
+    from inference.engine.interface import Pixels
+
+# A campaign's texts and products; SDXL's embedding of a text is 0.3 MB, a product's latents 0.3 MB.
+KEPT_TEXTS = 512
+KEPT_PICTURES = 128
+
+Value = TypeVar("Value")
+
+
+class Conditioning:
+    """The encodings of one loaded checkpoint. None draws random numbers: what is kept equals what is made again."""
+
+    def __init__(self, checkpoint: LoadedCheckpoint) -> None:
+        self._checkpoint = checkpoint
+        self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS)
+        self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES)
+
+    def prompt(self, text: str) -> TextEmbedding:
+        """The embedding of a prompt."""
+        pipeline = self._checkpoint.inpaint
+        return self._texts.get(("prompt", text), lambda: self._checkpoint.family.encode(pipeline, text))
+
+    def negative_prompt(self, text: str) -> TextEmbedding:
+        """The embedding of a negative prompt."""
+        pipeline = self._checkpoint.inpaint
+        return self._texts.get(("negative", text), lambda: self._checkpoint.family.encode_negative(pipeline, text))
+
+    def latents(self, image: Pixels) -> torch.Tensor:
+        """Latents (1, 4, H/8, W/8) of an image uint8 (H, W, 3).
+
+        The mode of the VAE's posterior, not a sample as diffusers' pipelines take: a sample would use up the image's
+        noise generator, and a product encoded once could not serve every seed.
+        """
+        digest = hashlib.sha256(image.tobytes()).digest()
+        return self._latents.get((image.shape, digest), lambda: self._encode(_to_unit_range(image)))
+
+    def masked_latents(self, image: Pixels, mask_image: Pixels) -> torch.Tensor:
+        """Latents (1, 4, H/8, W/8) of an image whose repainted pixels (mask 255) are middle grey, as inpainting
+        U-Nets were trained to see it."""
+        digest = hashlib.sha256(image.tobytes() + mask_image.tobytes()).digest()
+        kept = torch.from_numpy(mask_image < 128)[None, None]
+        return self._latents.get(("masked", image.shape, digest), lambda: self._encode(_to_unit_range(image) * kept))
+
+    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        pipeline = self._checkpoint.inpaint
+        vae: Any = pipeline.vae
+        mode = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode()
+        scaled: torch.Tensor = (mode * vae.config.scaling_factor).to(pipeline.unet.dtype)
+        return scaled
+
+
+def decode(vae: Any, latents: torch.Tensor) -> Pixels | None:
+    """The picture of latents (4, H/8, W/8), uint8 (H, W, 3) RGB, decoded alone; None where it is not finite."""
+    pixels = vae.decode(latents[None].to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0][0]
+    if not bool(torch.isfinite(pixels).all()):
+        return None
+    levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    picture: Pixels = levels.permute(1, 2, 0).contiguous().cpu().numpy()
+    return picture
+
+
+def _to_unit_range(image: Pixels) -> torch.Tensor:
+    """uint8 (H, W, 3) as float32 (1, 3, H, W) in -1..1."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return torch.from_numpy(planes).to(torch.float32)[None] / 127.5 - 1
+
+
+class _Kept(Generic[Value]):
+    """The values used last, up to a number of them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        if key not in self._values:
+            self._values[key] = make()
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]

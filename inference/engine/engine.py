@@ -1,0 +1,164 @@
+"""Renders batches with diffusers: load, encode, one padded denoising pass, decode picture by picture.
+Knows neither Django nor who is asking; one engine per process, because it sets the process's device and threads.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+# cuBLAS reads this when it starts; without it its sums may differ from run to run (PyTorch, "Reproducibility").
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import torch
+
+from inference.catalog.sources import CheckpointSource
+from inference.engine import checkpoint as checkpoints
+from inference.engine.batching import BatchKey
+from inference.engine.checkpoint import LoadedCheckpoint
+from inference.engine.conditioning import Conditioning, decode
+from inference.engine.denoise import denoise, encode, pad
+from inference.engine.interface import (
+    EngineInput,
+    NotFiniteError,
+    OutOfMemoryError_,
+    Progress,
+    Stopped,
+    check_batch,
+)
+
+if TYPE_CHECKING:
+    from inference.engine.interface import Pixels
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]
+
+# The thread count is fixed, whatever the machine, because sums split among threads differ in their last bits.
+DEFAULT_THREADS = 2
+
+
+class Engine:
+    """A device and the one checkpoint that is loaded on it. See RenderEngine for what each method promises."""
+
+    def __init__(self, *, device: str | None = None, threads: int | None = None) -> None:
+        """device is torch's name ("cpu", "cuda", "cuda:1"), by default a GPU where there is one."""
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._threads = threads or DEFAULT_THREADS
+        self._checkpoint: LoadedCheckpoint | None = None
+        self._conditioning: Conditioning | None = None
+        torch.set_num_threads(self._threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh memory is for finding bugs in operators; it costs time on every tensor.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.backends.cudnn.benchmark = False
+
+    @property
+    def device_class(self) -> str:
+        """ "cpu", or "cuda-sm90" and the like by compute capability."""
+        if self._device.type != "cuda":
+            return self._device.type
+        major, minor = torch.cuda.get_device_capability(self._device)
+        return f"cuda-sm{major}{minor}"
+
+    @property
+    def loaded(self) -> str | None:
+        """The slug of the checkpoint in memory, or None."""
+        return None if self._checkpoint is None else self._checkpoint.source.slug
+
+    def versions(self) -> dict[str, str]:
+        """Libraries, and on a CPU its instruction set and the threads: what may change the bytes of a recipe."""
+        libraries = {name: version(name) for name in ("torch", "diffusers", "transformers")}
+        found = {**libraries, "python": platform.python_version()}
+        if self._device.type == "cpu":
+            found |= {"cpu": torch.backends.cpu.get_cpu_capability(), "threads": str(self._threads)}
+        return found
+
+    def run(
+        self,
+        key: BatchKey,
+        inputs: Sequence[EngineInput],
+        *,
+        source: CheckpointSource,
+        batch_size: int,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> Iterator[tuple[int, Pixels]]:
+        """One batch; see RenderEngine.run."""
+        check_batch(key, inputs, source=source, batch_size=batch_size)
+        return self._run(key, tuple(inputs), source, batch_size, on_progress, should_stop)
+
+    def _run(
+        self,
+        key: BatchKey,
+        inputs: tuple[EngineInput, ...],
+        source: CheckpointSource,
+        batch_size: int,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> Iterator[tuple[int, Pixels]]:
+        if should_stop():
+            raise Stopped("The batch was stopped before it began.")
+        # No mode is held across a yield: it would leak into the caller's own code.
+        with torch.inference_mode(), self._memory_faults(key, batch_size):
+            checkpoint, conditioning = self._load(source, on_progress)
+            padded = pad(inputs, batch_size)
+            arguments = encode(key, padded, checkpoint, conditioning, on_progress)
+            latents = denoise(key, padded, checkpoint, arguments, on_progress, should_stop)[: len(inputs)]
+        broken: list[int] = []
+        on_progress(Progress("decode", 0, len(inputs)))
+        for index, each in enumerate(latents):
+            with torch.inference_mode(), self._memory_faults(key, batch_size):
+                picture = decode(checkpoint.inpaint.vae, each)
+            on_progress(Progress("decode", index + 1, len(inputs)))
+            if picture is None:
+                broken.append(index)
+            else:
+                yield index, picture
+        if broken:
+            raise NotFiniteError(
+                f"{len(broken)} of {len(inputs)} images came out as no numbers (NaN). Try another seed, a lower "
+                "guidance scale or another scheduler.",
+                tuple(broken),
+            )
+
+    def _load(self, source: CheckpointSource, on_progress: OnProgress) -> tuple[LoadedCheckpoint, Conditioning]:
+        """The source's checkpoint, loaded unless it is already; one is held at a time."""
+        if self._checkpoint is None or self._conditioning is None or not self._checkpoint.is_current(source):
+            on_progress(Progress("load", 0, 1))
+            self._unload()
+            self._checkpoint = checkpoints.load(source, device=self._device)
+            self._conditioning = Conditioning(self._checkpoint)
+            on_progress(Progress("load", 1, 1))
+        return self._checkpoint, self._conditioning
+
+    def _unload(self) -> None:
+        self._checkpoint = self._conditioning = None
+        self._release_memory()
+
+    def _release_memory(self) -> None:
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @contextmanager
+    def _memory_faults(self, key: BatchKey, batch_size: int) -> Iterator[None]:
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            self._release_memory()
+            raise OutOfMemoryError_(
+                f"The device ran out of memory with {batch_size} images of {key.width} x {key.height} at once. "
+                "Lower the batch size of this device class, or use a device with more memory."
+            ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU, torch raises a plain RuntimeError of its allocator.
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)

@@ -1,0 +1,52 @@
+"""Stable Diffusion 1.5 and 2, and their inpainting versions: one text encoder.
+Knows nothing about devices, batching or pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from transformers import CLIPTextModel
+
+from inference.engine.families.family import CheckpointFiles, Family, TextEmbedding
+
+# No checker that blacks pictures out behind the reviewers' backs, and no parts that only it would use.
+WITHOUT_CHECKER: Mapping[str, Any] = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "image_encoder": None,
+    "requires_safety_checker": False,
+}
+
+
+class _StableDiffusion:
+    def load(self, files: CheckpointFiles) -> Any:
+        text_encoder = files.text_encoder(CLIPTextModel, "text_encoder")
+        return files.pipeline(
+            StableDiffusionPipeline, StableDiffusionInpaintPipeline, text_encoder=text_encoder, **WITHOUT_CHECKER
+        )
+
+    def inpainting(self, pipeline: Any) -> Any:
+        if isinstance(pipeline, StableDiffusionInpaintPipeline):
+            return pipeline
+        return StableDiffusionInpaintPipeline(**pipeline.components, requires_safety_checker=False)
+
+    def encode(self, pipeline: Any, text: str) -> TextEmbedding:
+        tokens, _ = pipeline.encode_prompt([text], pipeline.device, 1, False)
+        return TextEmbedding(tokens=tokens)
+
+    def encode_negative(self, pipeline: Any, text: str) -> TextEmbedding:
+        # Trained with the empty text as "nothing": it is encoded like any other.
+        return self.encode(pipeline, text)
+
+    def text_arguments(self, positive: Sequence[TextEmbedding], negative: Sequence[TextEmbedding]) -> Mapping[str, Any]:
+        return {
+            "prompt_embeds": torch.cat([each.tokens for each in positive]),
+            "negative_prompt_embeds": torch.cat([each.tokens for each in negative]),
+        }
+
+
+FAMILY: Family = _StableDiffusion()

@@ -1,0 +1,139 @@
+"""What every engine takes, reports, gives and raises, so that callers can name it without loading torch.
+Knows nothing about any engine's inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from inference.catalog.sources import CheckpointSource
+from inference.engine.batching import BatchKey
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    # uint8, (H, W, 3) RGB or (H, W).
+    Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+Phase = Literal["load", "encode", "step", "decode"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a batch is: `step` of `steps` done in this phase, 0 when the phase begins."""
+
+    phase: Phase
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EngineInput:
+    """One image of a batch, at the key's width x height.
+
+    image is uint8 (H, W, 3) RGB and mask_image uint8 (H, W), 255 where it is repainted; both None for text-to-image.
+    """
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    image: Pixels | None = None
+    mask_image: Pixels | None = None
+
+
+class EngineError(Exception):
+    """A batch that could not be rendered; `retryable` says whether the same batch may succeed later."""
+
+    retryable = False
+
+
+class OutOfMemoryError_(EngineError):
+    """The device had not enough memory for this batch."""
+
+    retryable = True
+
+
+class NotFiniteError(EngineError):
+    """Some latents or pictures came out as NaN or infinite; `indexes` are the inputs concerned."""
+
+    def __init__(self, message: str, indexes: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.indexes = indexes
+
+
+class CorruptCheckpointError(EngineError):
+    """A checkpoint's files are missing, damaged or do not fit together."""
+
+
+class InputError(EngineError, ValueError):
+    """The inputs do not fit the key: a fault of the caller, raised before anything runs."""
+
+
+class Stopped(EngineError):
+    """should_stop() became true; nothing of this batch that was not yet handed over will come."""
+
+
+class RenderEngine(Protocol):
+    """Renders batches; one per process, because it may hold a device."""
+
+    @property
+    def device_class(self) -> str:
+        """The kind of device, equal where equal recipes give equal bytes: "cpu", "cuda-sm90"."""
+        ...
+
+    @property
+    def loaded(self) -> str | None:
+        """The slug of the checkpoint in memory, or None."""
+        ...
+
+    def run(
+        self,
+        key: BatchKey,
+        inputs: Sequence[EngineInput],
+        *,
+        source: CheckpointSource,
+        batch_size: int,
+        on_progress: Callable[[Progress], None],
+        should_stop: Callable[[], bool],
+    ) -> Iterator[tuple[int, Pixels]]:
+        """Render up to batch_size inputs in one denoising pass, padded to batch_size.
+
+        Yields (index of the input, uint8 (H, W, 3) RGB) in order, each as soon as it is decoded; work happens while
+        the iterator is drawn. Raises InputError at once, and while drawn: CorruptCheckpointError, OutOfMemoryError_,
+        Stopped (should_stop is asked between steps), NotFiniteError (after every sound picture was handed over).
+        """
+        ...
+
+    def versions(self) -> dict[str, str]:
+        """Name to version of everything outside the recipe that may change the bytes."""
+        ...
+
+
+def check_batch(key: BatchKey, inputs: Sequence[EngineInput], *, source: CheckpointSource, batch_size: int) -> None:
+    """Refuse what no engine can render in one pass. Raises InputError."""
+    if not 1 <= len(inputs) <= batch_size:
+        raise InputError(f"A batch of {batch_size} takes 1 to {batch_size} inputs, not {len(inputs)}. Split them.")
+    if key.checkpoint != source.slug:
+        raise InputError(
+            f'The batch asks for "{key.checkpoint}", the source is "{source.slug}". Pass the right source.'
+        )
+    if key.denoising_steps < 1:
+        raise InputError("The steps times the strength leave no step to paint in. Raise one of them.")
+    for index, each in enumerate(inputs):
+        _check_input(key, each, index)
+
+
+def _check_input(key: BatchKey, each: EngineInput, index: int) -> None:
+    shapes = [None if pixels is None else pixels.shape for pixels in (each.image, each.mask_image)]
+    wanted = [(key.height, key.width, 3), (key.height, key.width)] if key.task == "inpaint" else [None, None]
+    if shapes != wanted:
+        raise InputError(
+            f"Input {index} has image and mask_image of shapes {shapes[0]} and {shapes[1]}; a {key.task} batch of "
+            f"{key.width} x {key.height} takes {wanted[0]} and {wanted[1]}."
+        )
+    for pixels in (each.image, each.mask_image):
+        if pixels is not None and pixels.dtype != "uint8":
+            raise InputError(f"Input {index} has pixels of type {pixels.dtype}; convert them to uint8.")

@@ -1,0 +1,81 @@
+"""Keeps a batch's leases alive while its attempt advances, and lets go when it hangs.
+
+Runs beside the engine in a thread of its own; knows phases and times, not pictures.
+"""
+
+import logging
+import threading
+import time
+from types import TracebackType
+
+from django.db import Error, connection
+
+from billing import clock
+from inference import queue
+from inference.engine.interface import Progress
+from inference.models import Worker
+from inference.queue import ClaimedBatch
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 15.0
+# How long a phase may go without advancing before the lease is let go. A first load or compile takes minutes; a step
+# on a slow CPU at full size takes tens of seconds, never minutes.
+CEILING_S = {"claimed": 120.0, "load": 900.0, "encode": 120.0, "step": 180.0, "decode": 120.0, "store": 120.0}
+
+
+class Heartbeat:
+    """``with Heartbeat(...) as pulse``: renews the leases every 15 s as long as the attempt advances."""
+
+    def __init__(self, *, batch: ClaimedBatch, worker: Worker, interval_s: float = INTERVAL_S) -> None:
+        self.batch = batch
+        self.worker = worker
+        self.interval_s = interval_s
+        self.is_lost = False
+        self._progress = ("claimed", 0, 0)
+        self._advanced_at = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{batch.id}", daemon=True)
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def report(self, progress: Progress) -> None:
+        """The engine's progress callback."""
+        self.advance(progress.phase, progress.step, progress.steps)
+
+    def advance(self, phase: str, step: int = 0, steps: int = 0) -> None:
+        """Say that the attempt got further."""
+        self._progress = (phase, step, steps)
+        self._advanced_at = time.monotonic()
+
+    def _beat(self) -> None:
+        try:
+            while not self._ended.wait(self.interval_s):
+                self._renew()
+        finally:
+            connection.close()
+
+    def _renew(self) -> None:
+        phase, step, steps = self._progress
+        if time.monotonic() - self._advanced_at > CEILING_S[phase]:
+            logger.error("batch %s hangs in phase %s: its lease is let go", self.batch.id, phase)
+            return
+        try:
+            alive = queue.heartbeat(
+                batch=self.batch, worker=self.worker, phase=phase, step=step, steps=steps, now=clock.now()
+            )
+        except Error:
+            logger.exception("batch %s: heartbeat", self.batch.id)
+            # A broken connection would stay broken; the next beat opens another.
+            connection.close()
+            return
+        # Nobody waits for these images any more: the engine may stop between two steps.
+        self.is_lost = not alive

@@ -1,0 +1,144 @@
+"""Images asked for and images made. inference.queue is the only writer of a render's status.
+
+A render knows its frozen request, its hold line and its asset; who asked, and for which campaign, stands above.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class RenderStatus(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+UNFINISHED = (RenderStatus.QUEUED, RenderStatus.RUNNING)
+
+
+class Generation(models.Model):
+    """One launch or one click: renders that were held for, and are paused or canceled, together."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="generations")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="generations")
+    hold = models.OneToOneField("billing.Hold", on_delete=models.PROTECT, related_name="generation")
+    key = models.CharField(max_length=160, help_text="the same key asks for the same generation again")
+    request_hash = models.CharField(max_length=64)
+    is_paused = models.BooleanField(default=False)
+    deadline_at = models.DateTimeField(null=True)
+    total = models.PositiveIntegerField()
+    succeeded = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    canceled = models.PositiveIntegerField(default=0)
+    expired = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("workspace", "key"), name="generation_once"),
+            models.CheckConstraint(
+                condition=Q(total__gte=F("succeeded") + F("failed") + F("canceled") + F("expired")),
+                name="generation_counts",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def done(self) -> int:
+        """Renders that reached an end, whichever."""
+        return self.succeeded + self.failed + self.canceled + self.expired
+
+
+class Worker(models.Model):
+    """A process that claims batches: where it runs, on what device, with which checkpoint loaded."""
+
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    queue = models.CharField(max_length=10)
+    device_class = models.CharField(max_length=60, blank=True)
+    checkpoint = models.CharField(max_length=60, blank=True, help_text="the loaded one's slug")
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.queue}@{self.host}:{self.pid}"
+
+
+class Batch(models.Model):
+    """One claim: the renders that share one forward pass, and how far it has come."""
+
+    worker = models.ForeignKey(Worker, on_delete=models.PROTECT, related_name="batches")
+    batch_key = models.CharField(max_length=64)
+    size = models.PositiveIntegerField(help_text="renders claimed; the pass itself is padded to the entry's batch size")
+    phase = models.CharField(max_length=10, default="claimed")
+    step = models.PositiveIntegerField(default=0)
+    steps = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "batches"
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}: {self.size} × {self.batch_key[:8]}"
+
+
+class Render(models.Model):
+    """One image to make, with its frozen request. Its fence says which attempt may still settle it."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="renders")
+    generation = models.ForeignKey(Generation, on_delete=models.PROTECT, related_name="renders")
+    hold_line = models.OneToOneField("billing.HoldLine", on_delete=models.PROTECT, related_name="render")
+    asset = models.OneToOneField("gallery.Asset", on_delete=models.PROTECT, null=True, related_name="render")
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, null=True, related_name="renders")
+    queue = models.CharField(max_length=10)
+    checkpoint = models.CharField(max_length=60)
+    batch_key = models.CharField(max_length=64)
+    request = models.JSONField()
+    seed = models.BigIntegerField(help_text="the last try's seed")
+    status = models.CharField(max_length=9, choices=RenderStatus, default=RenderStatus.QUEUED)
+    priority = models.SmallIntegerField(default=0)
+    fence = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    given_back = models.PositiveSmallIntegerField(default=0, help_text="attempts that failed by our own fault")
+    must_run_alone = models.BooleanField(default=False)
+    not_before = models.DateTimeField(null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    tries = models.JSONField(default=list, help_text="pictures thrown away by the guard: seed and reason of each")
+    failure_code = models.CharField(max_length=30, blank=True)
+    failure_reason = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(status__in=RenderStatus.values), name="render_status_known"),
+            models.CheckConstraint(
+                condition=(Q(status=RenderStatus.SUCCEEDED) & Q(asset__isnull=False))
+                | (~Q(status=RenderStatus.SUCCEEDED) & Q(asset__isnull=True)),
+                name="render_succeeded_has_asset",
+            ),
+            models.CheckConstraint(
+                condition=(Q(status=RenderStatus.RUNNING) & Q(lease_expires_at__isnull=False, batch__isnull=False))
+                | (~Q(status=RenderStatus.RUNNING) & Q(lease_expires_at__isnull=True)),
+                name="render_running_has_lease",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("queue", "checkpoint", "-priority", "id"),
+                condition=Q(status=RenderStatus.QUEUED),
+                name="render_queued",
+            ),
+            models.Index(fields=("lease_expires_at",), condition=Q(status=RenderStatus.RUNNING), name="render_leases"),
+            models.Index(fields=("generation", "status"), name="render_by_generation"),
+        )
+
+    def __str__(self) -> str:
+        return f"render {self.pk} ({self.status})"

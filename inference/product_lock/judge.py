@@ -1,0 +1,34 @@
+"""Which finished pictures are not worth a reviewer's look and are painted again with another seed.
+Knows pixels and certificates; knows nothing of queues and attempts. A damaged product is a bug, never judged here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from inference.product_lock.measure import Certificate
+from inference.product_lock.pixels import Rgb, distance_to
+from inference.product_lock.place import PlacedProduct
+
+BLANK_LEVELS = 1.0
+HALO_LEVELS = 30.0
+SEED_LIMIT = 2**32
+
+
+def judge(master_rgb: Rgb, placed: PlacedProduct, certificate: Certificate) -> str | None:
+    """Return why the master uint8 (H, W, 3) should be painted again, "blank" or "halo", or None when it is good.
+
+    blank: outside lock and rim no channel varies by more than BLANK_LEVELS (standard deviation), as after a NaN or a
+    collapsed latent. halo: the rim shines with the old background by more than HALO_LEVELS.
+    """
+    scene = master_rgb[distance_to(placed.lock) > 4]
+    if scene.size and float(scene.std(axis=0).max()) <= BLANK_LEVELS:
+        return "blank"
+    return "halo" if certificate.rim_contrast > HALO_LEVELS else None
+
+
+def retry_seed(seed: int, attempt: int) -> int:
+    """The seed of the attempt-th repetition, 0 <= seed < 2**32; attempt 0 is the seed itself."""
+    if attempt == 0:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}:{attempt}".encode()).digest()[:4], "big") % SEED_LIMIT

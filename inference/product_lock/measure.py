@@ -1,0 +1,191 @@
+"""The certificate: how far a stored master is from its product, measured from the stored files alone.
+Knows bytes, boxes and pixels; shares nothing with the code that placed and painted the picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from inference.product_lock.color import is_srgb
+from inference.product_lock.pixels import Gray, Levels, Lock, Rgb
+from inference.product_lock.place import PlacedBox
+from inference.product_lock.reference import LockError
+
+RING_PX = 3  # the rim that is judged: this far outside the lock
+WINDOW_PX = 25  # levels are averaged along the rim over this window, so that the scene's own texture cancels out
+HALO_SHARE = 90  # percentile of the rim's overshoot that is reported: a halo on a tenth of the contour shows
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Numbers about one stored master, in levels of 255.
+
+    lock_max_diff, lock_mean_diff: absolute difference to the product placed again, over all channels inside the lock.
+    rim_contrast: by how much the worst tenth of the rim is nearer to the old background than the product's edge and
+    the scene beside it. placement is "keep" or "x,y,width,height,filter" of the whole photo on the canvas.
+    """
+
+    lock_max_diff: int
+    lock_mean_diff: float
+    rim_contrast: float
+    photo_sha256: str
+    lock_mask_sha256: str
+    master_sha256: str
+    placement: str
+    lock_pixels: int
+
+    def to_json(self) -> dict[str, str | int | float]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Raises LockError when fields are missing or unknown."""
+        names = {field.name for field in fields(cls)}
+        if set(data) != names:
+            raise LockError(f"A certificate has the fields {', '.join(sorted(names))}, not {', '.join(sorted(data))}.")
+        return cls(**data)
+
+
+def certify(
+    master: bytes, *, photo: bytes, lock_mask: bytes, box: PlacedBox | None, width: int, height: int
+) -> Certificate:
+    """Measure a stored master (lossless file, width x height pixels) against its stored photo and mask.
+
+    The product is placed again by the recorded box alone (None: keep), by code of its own: every channel is resampled
+    as a picture of its own and premultiplied colors are divided here. A whole photo resized without its mask gives
+    the same pixels but within three output pixels' reach of the lock's edge; see docs/product-lock.md.
+    Raises LockError when a file cannot be read, the master is not width x height, a kept master does not carry its
+    photo's profile, or no locked pixel lies on the canvas.
+    """
+    got, got_profile = _pixels(master)
+    if got.shape != (height, width, 3):
+        raise LockError(f"The master is {got.shape[1]} x {got.shape[0]} pixels, not {width} x {height}.")
+    expected, lock, old, profile = _again(photo, lock_mask, box, width, height)
+    if got_profile != profile:
+        raise LockError("The master does not carry its photo's color profile, so its colors cannot be compared.")
+    if not lock.any():
+        raise LockError("No locked pixel lies on the canvas; the recorded box does not belong to this master.")
+    difference = np.abs(got[lock].astype(np.int16) - expected[lock])
+    return Certificate(
+        lock_max_diff=int(difference.max()),
+        lock_mean_diff=round(float(difference.mean()), 6),
+        rim_contrast=round(rim_contrast(got, lock, old), 3),
+        photo_sha256=hashlib.sha256(photo).hexdigest(),
+        lock_mask_sha256=hashlib.sha256(lock_mask).hexdigest(),
+        master_sha256=hashlib.sha256(master).hexdigest(),
+        placement="keep" if box is None else f"{box.x},{box.y},{box.width},{box.height},{box.filter}",
+        lock_pixels=int(np.count_nonzero(lock)),
+    )
+
+
+def _pixels(data: bytes) -> tuple[Gray, bytes | None]:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return np.array(picture), picture.info.get("icc_profile") or None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise LockError("A stored file cannot be read as a picture, so nothing can be measured.") from error
+
+
+def _again(
+    photo: bytes, lock_mask: bytes, box: PlacedBox | None, width: int, height: int
+) -> tuple[Rgb, Lock, Rgb, bytes | None]:
+    """(expected canvas, its lock, the old background at the same place, the profile that the master must carry)."""
+    pixels, profile = _pixels(photo)
+    mask, _ = _pixels(lock_mask)
+    if mask.ndim != 2 or mask.shape != pixels.shape[:2]:
+        raise LockError("The stored mask is not a gray picture of its photo's size.")
+    rgb, locked = pixels[..., :3], mask >= 128
+    old = _over_white(pixels) if pixels.shape[2] == 4 else rgb
+    if box is None:
+        return rgb, locked, old, profile
+    if box.filter != "lanczos":
+        raise LockError(f'The recorded filter "{box.filter}" is unknown; lanczos is the only one.')
+    if profile is not None and not is_srgb(profile):
+        rgb, old = _srgb(rgb, profile), _srgb(old, profile)
+    scaled, cover = _resampled(rgb, locked, (box.width, box.height))
+    plain = np.asarray(Image.fromarray(old).resize((box.width, box.height), Image.Resampling.BILINEAR))
+    canvas = np.zeros((height, width, 7), np.uint8)
+    _lay(canvas, np.dstack([scaled, cover, plain]), box)
+    return canvas[..., :3], canvas[..., 3] >= 128, canvas[..., 4:], None
+
+
+def _resampled(rgb: Rgb, locked: Lock, size: tuple[int, int]) -> tuple[Rgb, Gray]:
+    planes = [np.where(locked, rgb[..., channel], 0).astype(np.uint8) for channel in range(3)]
+    planes.append(np.where(locked, 255, 0).astype(np.uint8))
+    red, green, blue, cover = (
+        np.asarray(Image.fromarray(plane, "L").resize(size, Image.Resampling.LANCZOS)) for plane in planes
+    )
+    divisor = np.maximum(cover, 1).astype(np.int32)
+    straight = [np.minimum(plane.astype(np.int32) * 255 // divisor, 255) for plane in (red, green, blue)]
+    return np.dstack(straight).astype(np.uint8), cover
+
+
+def _lay(canvas: NDArray[np.uint8], scaled: NDArray[np.uint8], box: PlacedBox) -> None:
+    rows = np.arange(box.height) + box.y
+    columns = np.arange(box.width) + box.x
+    rows_in = (rows >= 0) & (rows < canvas.shape[0])
+    columns_in = (columns >= 0) & (columns < canvas.shape[1])
+    canvas[np.ix_(rows[rows_in], columns[columns_in])] = scaled[np.ix_(rows_in, columns_in)]
+
+
+def _over_white(rgba: Gray) -> Rgb:
+    alpha = rgba[..., 3:].astype(np.uint16)
+    return ((rgba[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
+
+
+def _srgb(rgb: Rgb, profile: bytes) -> Rgb:
+    converted = ImageCms.profileToProfile(
+        Image.fromarray(np.ascontiguousarray(rgb)),
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    return np.asarray(converted)
+
+
+def rim_contrast(rgb: Rgb, lock: Lock, old: Rgb) -> float:
+    """Overshoot of the rim towards the old background, in levels: HALO_SHARE percentile over the rim's pixels.
+
+    rgb and old uint8 (H, W, 3), lock bool (H, W). At every rim pixel the mean level of the rim beside it is held
+    against the product's edge inside and the scene outside; what lies between the two is a soft edge and counts 0.
+    """
+    columns, rows = np.flatnonzero(lock.any(axis=0)), np.flatnonzero(lock.any(axis=1))
+    reach = 12 + WINDOW_PX
+    view = (
+        slice(max(0, int(rows[0]) - reach), int(rows[-1]) + reach),
+        slice(max(0, int(columns[0]) - reach), int(columns[-1]) + reach),
+    )
+    inside = lock[view].astype(np.uint8)
+    away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth = cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
+    ring = (away > 0) & (away <= RING_PX)
+    scene = (away >= 6) & (away <= 12)
+    edge = (depth >= 2) & (depth <= 5)
+    if not (ring.any() and scene.any()):
+        return 0.0
+    level = cv2.cvtColor(np.ascontiguousarray(rgb[view]), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    before = cv2.cvtColor(np.ascontiguousarray(old[view]), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    rim_mean, _ = _local_mean(level, ring)
+    old_mean, _ = _local_mean(before, ring)
+    around = [(mean, share) for mean, share in (_local_mean(level, scene), _local_mean(level, edge))]
+    high = np.maximum.reduce([np.where(share > 0, mean, 0) for mean, share in around])
+    low = np.minimum.reduce([np.where(share > 0, mean, 255) for mean, share in around])
+    bright = np.clip(np.minimum(rim_mean, old_mean) - high, 0, None)
+    dark = np.clip(low - np.maximum(rim_mean, old_mean), 0, None)
+    return float(np.percentile(np.maximum(bright, dark)[ring], HALO_SHARE))
+
+
+def _local_mean(level: Levels, where: Lock) -> tuple[Levels, Levels]:
+    window = (WINDOW_PX, WINDOW_PX)
+    share = cv2.boxFilter(where.astype(np.float32), -1, window)
+    total = cv2.boxFilter(level * where, -1, window)
+    return (total / np.maximum(share, 1e-6)).astype(np.float32), np.where(share > 1e-5, share, 0)

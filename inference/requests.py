@@ -1,0 +1,216 @@
+"""One image to make, frozen: the request that is priced, queued, recorded in the recipe and rendered.
+Knows the catalogue's limits and nothing about queues, pixels or who is asking.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_type_hints
+
+from inference.catalog import CatalogEntry
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+Size = tuple[int, int]
+RenderTask = Literal["text2img", "inpaint"]
+
+ANCHORS = ("center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right")
+SEED_LIMIT = 2**32
+
+_Frozen = TypeVar("_Frozen")
+_KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number"}
+
+
+class RequestError(ValueError):
+    """What was asked for cannot be rendered; the sentence says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where the product stands: its share of the canvas (0 < scale <= 1 unless enlarged) and the side it keeps to."""
+
+    scale: float
+    anchor: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", float(self.scale))
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise RequestError(f"The placement's scale is {self.scale:g}; give a number above 0, such as 0.6.")
+        if self.anchor not in ANCHORS:
+            raise RequestError(f'There is no anchor "{self.anchor}". Choose one of: {", ".join(ANCHORS)}.')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductReference:
+    """The product's photo and lock mask, by storage key of the normalized files; placement None keeps it in place."""
+
+    photo: str
+    lock_mask: str
+    placement: Placement | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRequest:
+    """Everything that decides one image; width and height are delivered pixels."""
+
+    checkpoint: str
+    prompt: str
+    negative_prompt: str = ""
+    seed: int
+    width: int
+    height: int
+    num_inference_steps: int
+    guidance_scale: float
+    strength: float = 1.0
+    scheduler: str
+    product: ProductReference | None = None
+
+    def __post_init__(self) -> None:
+        # 5 and 5.0 are one request and must have one digest.
+        object.__setattr__(self, "guidance_scale", float(self.guidance_scale))
+        object.__setattr__(self, "strength", float(self.strength))
+
+    @property
+    def task(self) -> RenderTask:
+        """What the model does: paint freely, or paint around a product."""
+        return "text2img" if self.product is None else "inpaint"
+
+    def to_json(self) -> dict[str, JSON]:
+        """The request as plain JSON values, every field present."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The request that `to_json` wrote. Raises RequestError for unknown, missing or mistyped fields."""
+        return _from_json(cls, values, "request")
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical JSON: equal for equal requests, on every machine."""
+        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class Overrides(TypedDict, total=False):
+    """What a request may set differently from the entry's defaults."""
+
+    num_inference_steps: int
+    guidance_scale: float
+    strength: float
+    scheduler: str
+
+
+def image_request(
+    entry: CatalogEntry,
+    *,
+    prompt: str,
+    seed: int,
+    width: int,
+    height: int,
+    negative_prompt: str = "",
+    product: ProductReference | None = None,
+    **overrides: Unpack[Overrides],
+) -> ImageRequest:
+    """A request for an entry: its defaults, what differs from them, checked against what the entry can do.
+
+    width and height are delivered pixels. Raises RequestError with one sentence that says what to change.
+    """
+    if unknown := sorted(set(overrides) - set(Overrides.__annotations__)):
+        known = ", ".join(Overrides.__annotations__)
+        raise RequestError(f'There is no setting "{unknown[0]}". A request can set: {known}.')
+    settings = {**dataclasses.asdict(entry.defaults), **overrides}
+    request = ImageRequest.from_json(
+        {
+            "checkpoint": entry.slug,
+            "prompt": prompt.strip(),
+            "negative_prompt": negative_prompt.strip(),
+            "seed": seed,
+            "width": width,
+            "height": height,
+            "product": None if product is None else dataclasses.asdict(product),
+            **settings,
+        }
+    )
+    _check_text(entry, request)
+    _check_capabilities(entry, request)
+    _check_numbers(entry, request)
+    return request
+
+
+def model_size(entry_or_sizes: CatalogEntry | Sequence[Size], *, width: int, height: int) -> Size:
+    """The (width, height) in pixels at which the model paints: the size whose aspect is nearest, by log ratio."""
+    sizes = entry_or_sizes.sizes if isinstance(entry_or_sizes, CatalogEntry) else entry_or_sizes
+    aspect = math.log(width / height)
+    return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - aspect))
+
+
+def _check_text(entry: CatalogEntry, request: ImageRequest) -> None:
+    if not request.prompt:
+        raise RequestError("The prompt is empty. Describe the picture in a few words.")
+    limit = entry.limits.prompt_characters
+    for name, text in (("prompt", request.prompt), ("negative prompt", request.negative_prompt)):
+        if len(text) > limit:
+            raise RequestError(f"The {name} has {len(text)} characters. Shorten it to {limit}.")
+
+
+def _check_capabilities(entry: CatalogEntry, request: ImageRequest) -> None:
+    if request.task not in entry.capabilities:
+        cannot = "paint around a product" if request.task == "inpaint" else "draw from a text alone"
+        raise RequestError(f"{entry.name} cannot {cannot}. Choose a model that can.")
+    if request.negative_prompt and "negative_prompt" not in entry.capabilities:
+        raise RequestError(f"{entry.name} takes no negative prompt. Leave it empty.")
+    offered = "schedulers" in entry.capabilities
+    if request.scheduler != entry.defaults.scheduler and not offered:
+        raise RequestError(f'{entry.name} runs with "{entry.defaults.scheduler}" only. Leave the scheduler out.')
+
+
+def _check_numbers(entry: CatalogEntry, request: ImageRequest) -> None:
+    if not 0 <= request.seed < SEED_LIMIT:
+        raise RequestError(f"The seed is {request.seed}. Give a whole number from 0 to {SEED_LIMIT - 1}.")
+    limits = entry.limits
+    for name, value, allowed in (
+        ("width", request.width, limits.side_px),
+        ("height", request.height, limits.side_px),
+        ("number of steps", request.num_inference_steps, limits.num_inference_steps),
+        ("guidance scale", request.guidance_scale, limits.guidance_scale),
+    ):
+        if value not in allowed:
+            raise RequestError(f"The {name} is {value:g}. {entry.name} takes {allowed}.")
+    if not 0 < request.strength <= 1:
+        raise RequestError(f"The strength is {request.strength:g}. Give a number above 0 and up to 1.")
+    # diffusers runs int(steps * strength) steps; with none of them nothing would be painted.
+    if int(request.num_inference_steps * request.strength) < 1:
+        raise RequestError(
+            f"{request.num_inference_steps} steps at strength {request.strength:g} leave none to paint in. Raise either."
+        )
+
+
+def _from_json(cls: type[_Frozen], values: Any, where: str) -> _Frozen:
+    """One of this module's dataclasses from plain JSON values, field by field, by its own annotations."""
+    if not isinstance(values, Mapping):
+        raise RequestError(f"The {where} must be an object, not {values!r}.")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - set(fields)):
+        raise RequestError(f'The {where} has no field "{unknown[0]}". Its fields are: {", ".join(fields)}.')
+    for name, field in fields.items():
+        if name not in values and field.default is dataclasses.MISSING:
+            raise RequestError(f'The {where} lacks its field "{name}".')
+    kinds = get_type_hints(cls)
+    return cls(**{name: _checked(kinds[name], value, name) for name, value in values.items()})
+
+
+def _checked(kind: Any, value: Any, name: str) -> Any:
+    """A value of the annotated kind: str, int, float (whole numbers pass), a dataclass, or any of them or None."""
+    options = get_args(kind) or (kind,)
+    if value is None and type(None) in options:
+        return None
+    wanted = options[0]
+    if dataclasses.is_dataclass(wanted):
+        return _from_json(cast("type[Any]", wanted), value, name)
+    accepted = (int, float) if wanted is float else (wanted,)
+    if type(value) not in accepted:
+        raise RequestError(f'The field "{name}" is {value!r}; it must be {_KINDS[wanted]}.')
+    return value

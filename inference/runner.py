@@ -1,0 +1,279 @@
+"""A worker's work: claim a batch, paint it, lock the product, store the pictures, settle each.
+
+Torch is reached only through the engine it is given; who asked, and why, it does not know.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+from django.conf import settings
+from numpy.typing import NDArray
+
+from billing import clock
+from gallery import library, storage
+from inference import catalog, framing, product_lock, queue
+from inference.catalog.sources import CheckpointSource, fingerprint, resolve
+from inference.engine.batching import BatchKey, batch_key
+from inference.engine.interface import EngineError, EngineInput, RenderEngine, Stopped
+from inference.heartbeat import Heartbeat
+from inference.models import Worker
+from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
+from inference.requests import ImageRequest
+
+logger = logging.getLogger(__name__)
+
+RETRIES_OF_BAD_PICTURES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One render on its way: the product as placed, the model-sized input, the try it is at."""
+
+    render: Claimed
+    photo: bytes
+    lock_mask: bytes
+    placed: product_lock.PlacedProduct | None
+    frame: product_lock.PaintFrame | None
+    attempt: int = 0
+
+    @property
+    def seed(self) -> int:
+        return product_lock.retry_seed(self.render.request.seed, self.attempt)
+
+
+@dataclass(frozen=True, eq=False)
+class _Master:
+    """A finished image: its lossless file, the lock beside it, and what was measured."""
+
+    data: bytes
+    lock_mask: bytes
+    width: int
+    height: int
+    certificate: product_lock.Certificate | None
+    flaw: str | None
+
+
+class Runner:
+    """One process's worker: keeps its engine, with the checkpoint loaded in it, between drains."""
+
+    def __init__(self, *, engine: RenderEngine, worker: Worker) -> None:
+        self.engine = engine
+        self.worker = worker
+        self.is_stopping = False
+
+    def drain(self, *, limit_s: float) -> bool:
+        """Work off batches until nothing waits or the time is up; True if work may be left."""
+        ends_at = time.monotonic() + limit_s
+        while time.monotonic() < ends_at and not self.is_stopping:
+            batch = queue.claim(worker=self.worker, batch_size_of=self._batch_size, now=clock.now())
+            if batch is None:
+                return False
+            self._run(batch)
+        return not self.is_stopping
+
+    def stop(self) -> None:
+        """Ask to end soon: between two steps, the batch in hand is given back."""
+        self.is_stopping = True
+
+    def _batch_size(self, checkpoint: str) -> int:
+        return catalog.entry(checkpoint).batch_size(self.engine.device_class)
+
+    def _run(self, batch: ClaimedBatch) -> None:
+        with Heartbeat(batch=batch, worker=self.worker) as pulse:
+            unsettled = {render.id: render for render in batch.renders}
+            try:
+                self._paint_all(batch, unsettled, pulse)
+            except Stopped:
+                self._hand_back(unsettled, code="shutdown", reason="The worker was asked to stop.")
+            except EngineError as error:
+                logger.warning("batch %s: %s", batch.id, error)
+                for render in unsettled.values():
+                    self._end(render, code=type(error).__name__, reason=f"{error} Nothing was charged.", error=error)
+            except OSError as error:
+                logger.exception("batch %s: storage", batch.id)
+                self._hand_back(unsettled, code="storage", reason=f"The picture could not be stored: {error}")
+            except Exception:
+                # Whatever it was, it must not be claimed for ever: it counts as an attempt of each.
+                logger.exception("batch %s", batch.id)
+                reason = "Something unexpected went wrong in the worker. Nothing was charged."
+                for render in unsettled.values():
+                    self._end(render, code="unexpected", reason=reason, error=None)
+        queue.finish_batch(batch=batch, now=clock.now())
+
+    def _paint_all(self, batch: ClaimedBatch, unsettled: dict[int, Claimed], pulse: Heartbeat) -> None:
+        entry = catalog.entry(batch.renders[0].request.checkpoint)
+        source = resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
+        key = batch_key(batch.renders[0].request, source.sizes)
+        works = [work for render in batch.renders if (work := self._prepare(render, key, unsettled))]
+        self._note_checkpoint(source)
+        while works:
+            flawed = []
+            for work, picture in self._paint(key, works, source, pulse):
+                pulse.advance("store")
+                master = _finish(work, picture)
+                if master.flaw and work.attempt < RETRIES_OF_BAD_PICTURES:
+                    flawed.append(_next_try(work, master.flaw))
+                    continue
+                unsettled.pop(work.render.id)
+                self._settle(work, master, source, key)
+            works = flawed
+
+    def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:
+        """Read and place the product; a render whose product cannot be used fails alone."""
+        product = render.request.product
+        if product is None:
+            return _Work(render=render, photo=b"", lock_mask=b"", placed=None, frame=None)
+        photo, lock_mask = storage.read(product.photo), storage.read(product.lock_mask)
+        try:
+            placed = product_lock.place(
+                product_lock.reference(photo, lock_mask),
+                placement=product.placement,
+                width=render.request.width,
+                height=render.request.height,
+            )
+        except product_lock.LockError as error:
+            unsettled.pop(render.id)
+            self._end(render, code="product", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
+            return None
+        frame = product_lock.paint_frame(placed, size=(key.width, key.height))
+        return _Work(render=render, photo=photo, lock_mask=lock_mask, placed=placed, frame=frame)
+
+    def _paint(
+        self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
+    ) -> Iterator[tuple[_Work, NDArray[np.uint8]]]:
+        pictures = self.engine.run(
+            key,
+            [_engine_input(work) for work in works],
+            source=source,
+            batch_size=self._batch_size(source.slug),
+            on_progress=pulse.report,
+            should_stop=lambda: self.is_stopping or pulse.is_lost,
+        )
+        for index, picture in pictures:
+            yield works[index], picture
+
+    def _note_checkpoint(self, source: CheckpointSource) -> None:
+        if (self.worker.checkpoint, self.worker.device_class) != (source.slug, self.engine.device_class):
+            self.worker.checkpoint, self.worker.device_class = source.slug, self.engine.device_class
+            self.worker.save(update_fields=("checkpoint", "device_class"))
+
+    def _settle(self, work: _Work, master: _Master, source: CheckpointSource, key: BatchKey) -> None:
+        render = work.render
+        if reason := _refusal(master):
+            self._end(
+                render, code="lock" if master.flaw is None else "flawed", reason=reason, error=None, may_retry=False
+            )
+            return
+        request = replace(render.request, seed=work.seed)
+        image = library.StoredImage(
+            storage_key=storage.put(render.workspace_id, master.data, suffix=".png"),
+            sha256=hashlib.sha256(master.data).hexdigest(),
+            width=master.width,
+            height=master.height,
+            size_bytes=len(master.data),
+            lock_mask_key=storage.put(render.workspace_id, master.lock_mask, suffix=".png") if master.lock_mask else "",
+        )
+        now = clock.now()
+        with _stale_is_fine():
+            queue.complete(
+                render=render,
+                asset_id=lambda: library.add_generated(
+                    workspace_id=render.workspace_id,
+                    image=image,
+                    recipe=self._recipe(request, source, key),
+                    recipe_hash=render.request.digest(),
+                    certificate=master.certificate.to_json() if master.certificate else None,
+                    now=now,
+                ),
+                seed=work.seed,
+                now=now,
+            )
+
+    def _recipe(self, request: ImageRequest, source: CheckpointSource, key: BatchKey) -> dict[str, object]:
+        return {
+            "request": request.to_json(),
+            "checkpoint_sha256": fingerprint(source) if source.folder.is_dir() else "",
+            "family": source.family,
+            "painted_width": key.width,
+            "painted_height": key.height,
+            "batch_size": self._batch_size(source.slug),
+            "device_class": self.engine.device_class,
+            "versions": self.engine.versions(),
+        }
+
+    def _hand_back(self, unsettled: dict[int, Claimed], *, code: str, reason: str) -> None:
+        for render in unsettled.values():
+            with _stale_is_fine():
+                queue.give_back(render=render, code=code, reason=reason, now=clock.now())
+
+    def _end(
+        self, render: Claimed, *, code: str, reason: str, error: EngineError | None, may_retry: bool = True
+    ) -> None:
+        may_retry = may_retry and (error is None or error.retryable)
+        with _stale_is_fine():
+            queue.fail(render=render, code=code[:30], reason=reason, may_retry=may_retry, now=clock.now())
+
+
+@contextmanager
+def _stale_is_fine() -> Iterator[None]:
+    """The render went on without this attempt: what it made is dropped, and that is all."""
+    try:
+        yield
+    except StaleAttemptError as stale:
+        logger.info("%s", stale)
+
+
+def _engine_input(work: _Work) -> EngineInput:
+    request = work.render.request
+    return EngineInput(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        seed=work.seed,
+        image=work.frame.image if work.frame else None,
+        mask_image=work.frame.mask_image if work.frame else None,
+    )
+
+
+def _next_try(work: _Work, flaw: str) -> _Work:
+    thrown_away = {"seed": work.seed, "reason": flaw}
+    render = replace(work.render, tries=[*work.render.tries, thrown_away])
+    return replace(work, render=render, attempt=work.attempt + 1)
+
+
+def _refusal(master: _Master) -> str:
+    """Why a finished image must not be shown to anybody; empty when it may."""
+    if master.certificate and master.certificate.lock_max_diff:
+        logger.error("lock broken: differs by up to %s levels", master.certificate.lock_max_diff)
+        return "The product's pixels did not come out unchanged, which is a fault of ours. Nothing was charged."
+    if master.flaw:
+        tries = RETRIES_OF_BAD_PICTURES + 1
+        return f"The picture came out with a flaw ({master.flaw}) {tries} times. Nothing was charged; try another seed."
+    return ""
+
+
+def _finish(work: _Work, picture: NDArray[np.uint8]) -> _Master:
+    """From the model's picture to the lossless file, measured from its own bytes."""
+    request = work.render.request
+    if work.placed is None or work.frame is None or request.product is None:
+        image = framing.fit(picture, width=request.width, height=request.height)
+        data = product_lock.encode_master(image, icc_profile=None)
+        flaw = "blank" if framing.is_blank(image) else None
+        return _Master(data, b"", request.width, request.height, certificate=None, flaw=flaw)
+    image = product_lock.finish(work.placed, work.frame, picture)
+    data = product_lock.encode_master(image, icc_profile=work.placed.icc_profile)
+    certificate = product_lock.certify(
+        data,
+        photo=work.photo,
+        lock_mask=work.lock_mask,
+        box=work.placed.box,
+        width=request.width,
+        height=request.height,
+    )
+    flaw = product_lock.judge(image, work.placed, certificate)
+    height, width = image.shape[:2]
+    return _Master(data, product_lock.encode_mask(work.placed.lock), width, height, certificate, flaw)

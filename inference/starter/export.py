@@ -1,0 +1,48 @@
+"""Writes the averaged weights as a plain diffusers folder that any Stable Diffusion pipeline loads.
+
+Knows no training; half-precision safetensors, no safety checker and no feature extractor.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+from inference.starter.latents import load_vae
+from inference.starter.models import Preset
+from inference.starter.train_unet import Networks, build
+
+
+def load_networks(work: Path, preset: Preset) -> Networks:
+    """Load the averaged weights of the training in this folder; raises FileNotFoundError before the first save."""
+    networks = build(work, preset)
+    state = torch.load(work / "unet.pt", map_location="cpu", weights_only=False)
+    for name, part in networks.parts().items():
+        part.load_state_dict(state["shadows"][name])
+        part.eval()
+    return networks
+
+
+def pipeline(work: Path, preset: Preset) -> StableDiffusionPipeline:
+    """Put the pipeline together from the training state, in float32."""
+    networks = load_networks(work, preset)
+    return StableDiffusionPipeline(
+        vae=load_vae(work, preset),
+        text_encoder=networks.text_encoder,
+        tokenizer=networks.tokenizer,
+        unet=networks.unet,
+        scheduler=networks.scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def export(work: Path, preset: Preset, folder: Path) -> None:
+    """Write the pipeline to the folder, which is replaced as a whole."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    pipeline(work, preset).to(torch.float16).save_pretrained(fresh, safe_serialization=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)

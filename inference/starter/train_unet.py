@@ -1,0 +1,177 @@
+"""Trains the text encoder and the UNet together on encoded pictures and captions made up anew at every step.
+
+v-prediction on SD's schedule with a stronger end; knows the pictures only as latents.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch.nn import functional
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from inference.starter.grammar import caption, sample_scene
+from inference.starter.latents import Pool, load_pools
+from inference.starter.loop import Progress, Slice, averaged, cosine, load_state, log, save_state, shadow_of
+from inference.starter.models import (
+    TOKENS,
+    Preset,
+    build_scheduler,
+    build_text_encoder,
+    build_unet,
+    pick_device,
+    train_tokenizer,
+)
+
+CAPTION_DROP = 0.12
+EMA = 0.9995
+SNR_CLAMP = 5.0
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What is trained, with the tokenizer and the noise schedule it is trained for."""
+
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scheduler: DDIMScheduler
+
+    def parts(self) -> dict[str, torch.nn.Module]:
+        """The trained networks by name."""
+        return {"unet": self.unet, "text_encoder": self.text_encoder}
+
+
+def build(work: Path, preset: Preset) -> Networks:
+    """Build the networks with random weights; the tokenizer is learned on first use and kept in the folder."""
+    folder = work / "tokenizer"
+    if not folder.exists():
+        rng = np.random.default_rng(3)
+        train_tokenizer([caption(sample_scene(rng), rng) for _ in range(20_000)]).save_pretrained(folder)
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    text_encoder = build_text_encoder(preset, vocabulary=len(tokenizer), end_token=tokenizer.eos_token_id)
+    return Networks(build_unet(preset), text_encoder, tokenizer, build_scheduler())
+
+
+def batches(
+    pools: list[Pool], tokenizer: CLIPTokenizer, rng: np.random.Generator, batch: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield latents (batch x 4 x h x w, half of them mirrored) and token ids (batch x TOKENS)."""
+    shares = np.array([len(pool.scenes) for pool in pools], float)
+    while True:
+        pool = pools[int(rng.choice(len(pools), p=shares / shares.sum()))]
+        chosen = rng.integers(len(pool.scenes), size=batch)
+        latents = torch.from_numpy(pool.latents[chosen].astype(np.float32))
+        if rng.random() < 0.5:
+            latents = latents.flip(3)
+        words = ["" if rng.random() < CAPTION_DROP else caption(pool.scenes[int(i)], rng) for i in chosen]
+        tokens = tokenizer(
+            words, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt"
+        ).input_ids
+        yield latents.contiguous(memory_format=torch.channels_last), tokens
+
+
+def loss_of(networks: Networks, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Return the weighted v-prediction loss.
+
+    The weight is Min-SNR's (Hang et al. 2023) for v, but clamping SNR + 1, so that the noisiest steps, which decide
+    the picture's colors, keep weight 1.
+    """
+    noise = torch.randn_like(latents)
+    steps = torch.randint(0, networks.scheduler.config.num_train_timesteps, (len(latents),), device=latents.device)
+    noisy = networks.scheduler.add_noise(latents, noise, steps)
+    target = networks.scheduler.get_velocity(latents, noise, steps)
+    states = networks.text_encoder(tokens)[0]
+    predicted = networks.unet(noisy, steps, states).sample
+    signal = networks.scheduler.alphas_cumprod.to(latents.device)[steps]
+    weight = (SNR_CLAMP * (1 - signal)).clamp(max=1.0)
+    errors = functional.mse_loss(predicted.float(), target, reduction="none").mean((1, 2, 3))
+    return (errors * weight).mean()
+
+
+def train(work: Path, preset: Preset, plan: Slice, *, scale: str, seed: int = 0) -> None:
+    """Train for the slice on the latents of this scale ("half" first, then "full") and save; raises ResumeError."""
+    device = pick_device()
+    networks = build(work, preset)
+    networks.unet.to(device, memory_format=torch.channels_last)
+    networks.text_encoder.to(device)
+    progress, shadows, optimizer = _restore(networks, plan, preset)
+    rng = np.random.default_rng([seed, progress.step])
+    torch.manual_seed(seed + progress.step)
+    losses, saved = [], time.monotonic()
+    weights = [p for part in networks.parts().values() for p in part.parameters()]
+    for latents, tokens in batches(load_pools(work / "data", scale=scale), networks.tokenizer, rng, preset.unet_batch):
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(progress.samples, plan.samples, peak=preset.learning_rate, warmup=6000)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = loss_of(networks, latents.to(device), tokens.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        progress.step += 1
+        progress.samples += len(latents)
+        for name, part in networks.parts().items():
+            averaged(part, shadows[name], progress.step, limit=EMA)
+        losses.append(loss.item())
+        done = progress.elapsed() > plan.minutes * 60 or progress.samples >= plan.samples
+        if progress.step % 50 == 0 or done:
+            log(
+                plan,
+                "unet",
+                samples=progress.samples,
+                loss=float(np.mean(losses[-200:])),
+                lr=optimizer.param_groups[0]["lr"],
+                hours=(progress.seconds + progress.elapsed()) / 3600,
+            )
+        if done or time.monotonic() - saved > plan.save_every_s:
+            _save(networks, plan, progress, shadows, optimizer)
+            saved = time.monotonic()
+        if done:
+            return
+
+
+Shadows = dict[str, dict[str, torch.Tensor]]
+
+
+def _restore(networks: Networks, plan: Slice, preset: Preset) -> tuple[Progress, Shadows, torch.optim.Optimizer]:
+    progress = Progress()
+    state = load_state(plan, "unet")
+    if state:
+        for name, part in networks.parts().items():
+            part.load_state_dict(state["model"][name])
+        progress = Progress(state["step"], state["samples"], state["seconds"])
+    shadows = {name: shadow_of(part) for name, part in networks.parts().items()}
+    optimizer = torch.optim.AdamW(
+        [p for part in networks.parts().values() for p in part.parameters()],
+        lr=preset.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+    )
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+        for name, shadow in shadows.items():
+            for key, value in state["shadows"][name].items():
+                shadow[key].copy_(value)
+    return progress, shadows, optimizer
+
+
+def _save(
+    networks: Networks, plan: Slice, progress: Progress, shadows: Shadows, optimizer: torch.optim.Optimizer
+) -> None:
+    save_state(
+        plan,
+        "unet",
+        {
+            "model": {name: part.state_dict() for name, part in networks.parts().items()},
+            "shadows": shadows,
+            "optimizer": optimizer.state_dict(),
+            "step": progress.step,
+            "samples": progress.samples,
+            "seconds": progress.seconds + progress.elapsed(),
+        },
+    )

@@ -1,0 +1,61 @@
+"""Celery's way in: a message wakes a worker, which works off what the database says. Three lines each."""
+
+import os
+import socket
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+from django.conf import settings
+
+from billing import clock, ledger
+from inference import queue
+from inference.engine.interface import RenderEngine
+from inference.runner import Runner
+
+DRAIN_LIMIT_S = 60.0
+SWEPT_QUEUES = ("gpu",)
+
+_runners: dict[str, Runner] = {}
+
+
+@shared_task(name="inference.drain")
+def drain(name: str) -> None:
+    """Work off the queue for at most a minute, then let other messages through and nudge again."""
+    if _runner(name).drain(limit_s=DRAIN_LIMIT_S):
+        queue.nudge(name)
+
+
+@shared_task(name="inference.sweep")
+def sweep() -> None:
+    """Reap what dead workers held, expire what is late, and wake workers for what waits."""
+    now = clock.now()
+    queue.reap(now=now)
+    queue.expire(now=now)
+    ledger.expire(now=now)
+    for name in SWEPT_QUEUES:
+        if queue.waiting(queue=name, now=now):
+            queue.nudge(name)
+
+
+def make_engine() -> RenderEngine:
+    """The engine that the settings name. Importing torch takes seconds, so only the process that renders does."""
+    if settings.STUDIO_ENGINE == "fixed-rate":
+        from inference.engine.fixed_rate import FixedRateEngine
+
+        return FixedRateEngine(images_per_s=50.0)
+    from inference.engine.engine import Engine
+
+    return Engine()
+
+
+def _runner(name: str) -> Runner:
+    if name not in _runners:
+        worker = queue.register(host=socket.gethostname(), pid=os.getpid(), queue=name, now=clock.now())
+        _runners[name] = Runner(engine=make_engine(), worker=worker)
+    return _runners[name]
+
+
+@worker_shutting_down.connect
+def _stop_runners(**_: object) -> None:
+    for runner in _runners.values():
+        runner.stop()

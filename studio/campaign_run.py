@@ -1,0 +1,239 @@
+"""A campaign from the command line, step by step: read, examine, plan, launch, watch, export.
+
+Each step is one call of the domain; what is here is their order and what a person at a terminal is told.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.text import slugify
+from tqdm import tqdm
+
+from billing import clock, ledger
+from campaigns import brief as briefs
+from campaigns import cells, contact_sheet, launch, manifest, photos
+from campaigns.brief import Brief
+from campaigns.cells import PlannedCell
+from campaigns.models import Campaign, Photo
+from campaigns.photos import ExaminedPhoto
+from inference import catalog, eta
+from inference.catalog import CatalogEntry
+from inference.catalog.sources import CheckpointMissingError, CheckpointSource
+from inference.pricing import Estimate
+from studio import embedded
+from studio.models import Workspace
+from studio.supervisor import WORKERS, Supervisor
+
+BAD_INPUT_ERRORS = (
+    ValueError,
+    catalog.UnknownCheckpointError,
+    CheckpointMissingError,
+    ledger.InsufficientCreditsError,
+    ledger.OverBudgetError,
+)
+POLL_S = 0.5
+MAX_DEATHS_WITHOUT_PROGRESS = 5
+LOW_CONFIDENCE = 0.6
+
+
+class WorkersFailedError(Exception):
+    """The workers die again and again without finishing anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a brief comes to, before anything is written."""
+
+    brief: Brief
+    entry: CatalogEntry
+    source: CheckpointSource
+    cells: Sequence[PlannedCell]
+    examined: Mapping[str, ExaminedPhoto]
+    digest: str
+
+    @property
+    def images(self) -> int:
+        return len(self.cells) * self.brief.images_per_cell
+
+    @property
+    def cost(self) -> Estimate:
+        return launch.estimate(images=self.images, entry=self.entry)
+
+    @property
+    def duration(self) -> timedelta:
+        return eta.of(images=self.images, entry=self.entry)
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """Where photos are decoded to before they are accepted; gone with the block."""
+    parent = settings.STUDIO_DATA / "scratch"
+    parent.mkdir(exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=parent)
+
+
+def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
+    """Read and check everything of a brief: its text, checkpoint, photos and cost. Writes nothing.
+
+    :raises ValueError: BriefError, PhotosRefusedError, UnknownCheckpointError …, in sentences for the person asking.
+    """
+    brief = briefs.load(path)
+    entry = catalog.entry(brief.checkpoint)
+    source = launch.source_of(entry)
+    examined = photos.examine(brief, scratch=scratch)
+    hashes = {
+        sku: [found.photo.source_sha256, found.mask.source_sha256 if found.mask else ""]
+        for sku, found in examined.items()
+    }
+    seen = Preview(
+        brief=brief,
+        entry=entry,
+        source=source,
+        cells=cells.expand(brief),
+        examined=examined,
+        digest=launch.digest(brief, file_hashes=hashes, source=source),
+    )
+    if not Campaign.objects.filter(workspace=workspace, digest=seen.digest).exists():
+        launch.check_affordable(workspace_id=workspace.pk, brief=brief, cost=seen.cost)
+    return seen
+
+
+def describe(seen: Preview) -> str:
+    """Cells, estimate and ETA, in three lines."""
+    likely, maximum = ledger.credits_text(seen.cost.likely), ledger.credits_text(seen.cost.maximum)
+    products = len({cell.sku for cell in seen.cells})
+    return (
+        f"{seen.brief.name}: {len(seen.cells)} cells, {seen.images} images "
+        f"({products} products × {len(seen.brief.channels)} channels × "
+        f"{len({cell.axes for cell in seen.cells})} scenes × {seen.brief.images_per_cell})\n"
+        f"Estimate: {likely} credits likely, {maximum} at most, on {seen.entry.name}\n"
+        f"ETA: about {_duration_text(seen.duration)}"
+    )
+
+
+def run(seen: Preview, *, workspace: Workspace) -> Campaign:
+    """Bring a previewed brief to its end with workers of its own; what an earlier run finished is not done again.
+
+    :raises WorkersFailedError: the workers cannot work; the message names their log.
+    :raises PhotosRefusedError: no mask could be made for a photo that came without one.
+    """
+    with embedded.running(WORKERS) as keeper:
+        accepted = photos.accept(workspace_id=workspace.pk, brief=seen.brief, examined=seen.examined, now=clock.now())
+        ready = _wait_for_masks(accepted, keeper)
+        campaign = launch.plan(
+            workspace_id=workspace.pk,
+            brief=seen.brief,
+            cells=seen.cells,
+            photos=ready,
+            campaign_digest=seen.digest,
+            now=clock.now(),
+        )
+        launch.launch(campaign_id=campaign.pk, now=clock.now())
+        _watch(campaign, keeper)
+    return campaign
+
+
+def export(seen: Preview, campaign: Campaign, *, folder: Path) -> bool:
+    """Write images, masks, manifest and contact sheet; whether every image is there."""
+    paths = {row.sku: row.photo for row in seen.brief.products if row.photo}
+    used = {cell.sku for cell in seen.cells}
+    images = manifest.export(
+        campaign=campaign, folder=folder, photo_paths={sku: path for sku, path in paths.items() if sku in used}
+    )
+    contact_sheet.draw(
+        title=campaign.name,
+        subtitle=f"{len(images)} images on {seen.entry.name}",
+        frames=[_frame(image, folder) for image in images],
+        out=folder / "contact-sheet.png",
+    )
+    return manifest.is_complete(images)
+
+
+def summarize(campaign: Campaign) -> str:
+    """What came of the campaign, and what it cost, in two lines."""
+    now = launch.progress(campaign_id=campaign.pk)
+    charged = ledger.credits_text(launch.charged(campaign_id=campaign.pk))
+    failed = f", {now.failed} failed (not charged)" if now.failed else ""
+    left = ledger.credits_text(ledger.balance(workspace_id=campaign.workspace_id).available)
+    return f"{now.succeeded} of {now.total} images rendered{failed}.\n{charged} credits charged, {left} left."
+
+
+def default_folder(brief: Brief) -> Path:
+    """Where a campaign goes when nobody says: a folder of its name under STUDIO_DATA."""
+    return Path(settings.STUDIO_DATA) / "campaigns" / (slugify(brief.name) or "campaign")
+
+
+def _frame(exported: manifest.ExportedImage, folder: Path) -> contact_sheet.Frame:
+    cell = exported.cell
+    sku = cell.product.sku if cell.product else ""
+    number = f"\n#{exported.image}" if cell.campaign.images_per_cell > 1 else ""
+    return contact_sheet.Frame(
+        row=f"{sku}\n{cell.channel}".strip(),
+        column=", ".join(cell.axes.values()) + number,
+        path=folder / exported.file if exported.file else None,
+        note=exported.render.failure_reason or exported.render.status,
+    )
+
+
+def _wait_for_masks(accepted: Mapping[str, Photo], keeper: Supervisor) -> dict[str, Photo]:
+    """Until a worker made every missing mask; the photos with their masks, by SKU."""
+    sku_of = {photo.pk: sku for sku, photo in accepted.items()}
+    wanted = Photo.objects.filter(pk__in=sku_of).select_related("upload")
+    deaths = keeper.deaths
+    while wanted.filter(mask_key="", mask_failure="").exists():
+        keeper.check()
+        _give_up_after(keeper.deaths - deaths)
+        time.sleep(POLL_S)
+    if failures := [
+        f"{sku_of[photo.pk]}: {photo.mask_failure} Give a mask file in the products' CSV."
+        for photo in wanted
+        if photo.mask_failure
+    ]:
+        raise photos.PhotosRefusedError(failures)
+    for photo in wanted:
+        if photo.mask_confidence is not None and photo.mask_confidence < LOW_CONFIDENCE:
+            print(
+                f"{sku_of[photo.pk]}: the mask was made automatically and is uncertain "
+                f"({photo.mask_confidence:.0%}); look at its lock mask, or give a mask file.",
+                file=sys.stderr,
+            )
+    return {sku_of[photo.pk]: photo for photo in wanted}
+
+
+def _watch(campaign: Campaign, keeper: Supervisor) -> None:
+    """Show the campaign's progress until nothing of it waits."""
+    now = launch.progress(campaign_id=campaign.pk)
+    deaths, done = keeper.deaths, now.succeeded + now.failed
+    bar = tqdm(total=now.total, initial=done, desc=campaign.name, unit="image", dynamic_ncols=True, smoothing=0.1)
+    with bar:
+        while now.waiting:
+            time.sleep(POLL_S)
+            keeper.check()
+            now = launch.progress(campaign_id=campaign.pk)
+            if (finished := now.succeeded + now.failed) > done:
+                bar.update(finished - done)
+                deaths, done = keeper.deaths, finished
+            if now.failed:
+                bar.set_postfix_str(f"{now.failed} failed")
+            _give_up_after(keeper.deaths - deaths)
+
+
+def _give_up_after(deaths: int) -> None:
+    if deaths > MAX_DEATHS_WITHOUT_PROGRESS:
+        raise WorkersFailedError(
+            f"The workers ended {deaths} times without finishing anything. Their words are in "
+            f"{settings.STUDIO_DATA / 'logs'}; run the same command again once the cause is mended: nothing is lost."
+        )
+
+
+def _duration_text(duration: timedelta) -> str:
+    minutes, seconds = divmod(max(1, round(duration.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

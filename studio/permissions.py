@@ -1,0 +1,49 @@
+"""Who may do what: the one table from role to actions, and the lookup that every way in starts with.
+
+The lookup is the check: a stranger learns nothing (404), a member without the right is told so (403).
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from studio.models import Membership, Role, User, Workspace
+
+
+class Action(StrEnum):
+    VIEW = "view"
+    PRODUCE = "produce"  # import products, write briefs, launch, cancel: whatever may cost credits
+    REVIEW = "review"
+    MANAGE = "manage"  # members, plan, budgets
+
+
+ALLOWED: Final = {
+    Role.OWNER: frozenset(Action),
+    Role.PRODUCER: frozenset({Action.VIEW, Action.PRODUCE}),
+    Role.REVIEWER: frozenset({Action.VIEW, Action.REVIEW}),
+    Role.VIEWER: frozenset({Action.VIEW}),
+}
+
+
+def allows(role: str, action: Action) -> bool:
+    """Whether a role includes an action."""
+    return action in ALLOWED[Role(role)]
+
+
+def lookup(*, user: User | AnonymousUser, slug: str, action: Action) -> Workspace:
+    """The workspace of that slug, for a person who may do this in it.
+
+    :raises Http404: there is none, or the person is no member: the two look alike from outside.
+    :raises PermissionDenied: a member whose role does not include the action.
+    """
+    if not user.is_authenticated:
+        raise Http404
+    membership = Membership.objects.select_related("workspace").filter(workspace__slug=slug, user=user).first()
+    if membership is None:
+        raise Http404
+    if not allows(membership.role, action):
+        raise PermissionDenied(f"Your role here is {membership.role}, which does not include “{action}”. Ask an owner.")
+    return membership.workspace

@@ -1,0 +1,165 @@
+"""All settings, read from the environment; docs/settings.md lists them and a test holds the list true.
+
+The defaults are the embedded set-up: SQLite, a broker of files, local storage, everything under STUDIO_DATA.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from environs import Env
+
+env = Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STUDIO_DATA: Path = env.path("STUDIO_DATA", BASE_DIR / "data").resolve()
+STUDIO_DATA.mkdir(parents=True, exist_ok=True)
+
+
+def _secret_key() -> str:
+    """The key given, or one made once and kept, readable by its owner only."""
+    if given := env.str("STUDIO_SECRET_KEY", ""):
+        return given
+    path = STUDIO_DATA / "secret_key"
+    if not path.exists():
+        # Linked into place, so that two processes starting at once agree on one key.
+        draft = path.with_name(f"secret_key.{os.getpid()}")
+        draft.write_text(secrets.token_urlsafe(50))
+        draft.chmod(0o600)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()
+
+
+SECRET_KEY = _secret_key()
+DEBUG: bool = env.bool("STUDIO_DEBUG", False)
+ALLOWED_HOSTS: list[str] = env.list("STUDIO_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+# True behind TLS: cookies are then sent over https only.
+STUDIO_HTTPS: bool = env.bool("STUDIO_HTTPS", False)
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host != "*"] if STUDIO_HTTPS else []
+
+INSTALLED_APPS = [
+    "studio.apps.StudioConfig",
+    "campaigns.apps.CampaignsConfig",
+    "inference.apps.InferenceConfig",
+    "gallery.apps.GalleryConfig",
+    "billing.apps.BillingConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "studio.urls"
+WSGI_APPLICATION = "studio.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database ---------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{STUDIO_DATA / 'studio.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # A transaction takes the write lock when it begins; Django's default takes it at the first write and then
+        # fails with "database is locked" whenever somebody else wrote in between.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+    }
+    # A file, as in real life: tests use threads and processes, which an in-memory database cannot be shared with.
+    DATABASES["default"]["TEST"] = {"NAME": str(STUDIO_DATA / "test.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "studio.User"
+
+# --- queue ------------------------------------------------------------------------------------------------------------
+
+STUDIO_BROKER_URL: str = env.str("STUDIO_BROKER_URL", "embedded")
+BROKER_DIR = STUDIO_DATA / "broker"
+# What renders: "diffusers", or "fixed-rate" for benches and drills without a neural network.
+STUDIO_ENGINE: str = env.str("STUDIO_ENGINE", "diffusers", validate=lambda value: value in {"diffusers", "fixed-rate"})
+# Folders that take the place of a catalogue entry's own checkpoint: "starter=/models/sdxl-base,sd-1-5=/models/sd15".
+STUDIO_CHECKPOINTS: dict[str, Path] = {
+    str(slug): Path(str(folder)).expanduser() for slug, folder in env.dict("STUDIO_CHECKPOINTS", {}).items()
+}
+STUDIO_MAX_RUNNING: int = env.int("STUDIO_MAX_RUNNING", 64)  # renders of one workspace in progress at once
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+MEDIA_ROOT = STUDIO_DATA / "media"
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS: list[Path] = []
+WHITENOISE_USE_FINDERS = True  # no collectstatic step on a single machine
+STORAGES = {
+    "default": {"BACKEND": "gallery.storage.AtomicFileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+STUDIO_UPLOAD_MAX_BYTES: int = env.int("STUDIO_UPLOAD_MAX_BYTES", 50_000_000)
+STUDIO_UPLOAD_MAX_PIXELS: int = env.int("STUDIO_UPLOAD_MAX_PIXELS", 64_000_000)
+STUDIO_DECODE_MAX_MEMORY_BYTES: int = env.int("STUDIO_DECODE_MAX_MEMORY_BYTES", 2 * 1024**3)
+STUDIO_DECODE_TIMEOUT_S: int = env.int("STUDIO_DECODE_TIMEOUT_S", 20)
+
+# --- accounts and the web ---------------------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = STUDIO_HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if STUDIO_HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = STUDIO_HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if STUDIO_HTTPS else None
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("STUDIO_LOG_LEVEL", "INFO")},
+}

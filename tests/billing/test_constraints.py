@@ -1,0 +1,157 @@
+"""What the database itself refuses, whatever the code above it does: each constraint is broken once."""
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
+
+from billing import ledger
+from billing.models import Account, Budget, Entry, Grant, Hold, HoldAllocation, HoldLine
+from tests.conftest import NOW
+
+LEDGER = (Account, Grant, Budget, Hold, HoldAllocation, HoldLine, Entry)
+
+
+@pytest.fixture
+def rows(books) -> dict[type[models.Model], int]:
+    """One row of each table, of a hold of 4 + 2 credits whose first line was captured for 3."""
+    books.grant(10, days=1)
+    autumn = ledger.open_budget(workspace_id=books.workspace_id, name="Autumn", amount=9000)
+    hold = books.hold(4, 2, budget_id=autumn)
+    books.capture(hold, 3)
+    return {
+        Account: books.account.pk,
+        Grant: Grant.objects.get().pk,
+        Budget: autumn,
+        Hold: hold.pk,
+        HoldAllocation: hold.allocations.get().pk,
+        HoldLine: books.line(hold, 2),
+        Entry: Entry.objects.first().pk,
+    }
+
+
+def refused(constraint: str, write) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        write()
+
+
+UPDATES = [
+    *[(Account, {name: -1}, rf"account_({name}|balances)") for name in ("granted", "available", "held", "expired")],
+    (Account, {"spent": -1, "available": 8001}, "account_spent"),
+    (Account, {"available": 99_000}, "account_balances"),
+    (Grant, {"kind": "gift"}, "grant_kind_known"),
+    (Grant, {"amount": 0, "available": 0, "held": 0, "spent": 0, "expired": 0}, "grant_amount"),
+    (Grant, {"available": -1, "held": 7001}, "grant_available"),
+    (Grant, {"held": -1, "available": 7001}, "grant_held"),
+    (Grant, {"spent": -1, "available": 8001}, "grant_spent"),
+    (Grant, {"expired": -1, "available": 5001}, "grant_expired"),
+    (Grant, {"available": 99_000}, "grant_balances"),
+    (Budget, {"amount": 0, "held": 0, "spent": 0}, "budget_amount"),
+    (Budget, {"held": -1}, "budget_held"),
+    (Budget, {"spent": -1}, "budget_spent"),
+    (Budget, {"held": 6001}, "budget_kept"),
+    (Hold, {"amount": -1, "captured": -1, "released": 0}, "hold_(amount|captured)"),
+    (Hold, {"captured": -1}, "hold_captured"),
+    (Hold, {"released": -1}, "hold_released"),
+    (Hold, {"released": 9000}, "hold_settles_in_full"),
+    (Hold, {"status": "closed"}, "hold_settles_in_full"),
+    (Hold, {"status": "lost"}, "hold_settles_in_full"),
+    (HoldAllocation, {"captured": -1}, "allocation_captured"),
+    (HoldAllocation, {"released": -1}, "allocation_released"),
+    (HoldAllocation, {"released": 9000}, "allocation_within_amount"),
+    (HoldLine, {"amount": -1}, "line_amount"),
+    (HoldLine, {"captured": -1, "released": 2001, "resolved_at": NOW}, "line_captured"),
+    (HoldLine, {"captured": 2001, "released": -1, "resolved_at": NOW}, "line_released"),
+    (HoldLine, {"captured": 1}, "line_resolves_once_in_full"),
+    (HoldLine, {"resolved_at": NOW}, "line_resolves_once_in_full"),
+    (HoldLine, {"resolved_at": NOW, "captured": 2000, "released": 1}, "line_resolves_once_in_full"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "constraint"), UPDATES, ids=[f"{model.__name__}-{values}" for model, values, _ in UPDATES]
+)
+def test_an_update_that_breaks_the_books_is_refused(rows, model, values, constraint):
+    refused(constraint, lambda: model.objects.filter(pk=rows[model]).update(**values))
+
+
+@pytest.mark.parametrize("model", [Account, Grant, Hold, HoldAllocation, HoldLine])
+def test_a_second_row_of_what_there_is_once_is_refused(rows, model):
+    copy = model.objects.get(pk=rows[model])
+    copy.pk = None
+    # SQLite names the columns, PostgreSQL the constraint.
+    refused("(?i)unique", copy.save)
+
+
+def test_a_second_entry_under_the_same_key_is_refused(rows):
+    copy = Entry.objects.get(pk=rows[Entry])
+    copy.pk = None
+    refused("(?i)unique", copy.save)
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [({"kind": "rumour"}, "entry_kind_known"), ({"granted": 5}, "entry_balances")],
+)
+def test_an_entry_of_an_unknown_kind_or_that_does_not_balance_is_refused(rows, values, constraint):
+    entry = {"account_id": rows[Account], "kind": "grant", "key": "forged", "available_after": 0, "created_at": NOW}
+    refused(constraint, lambda: Entry.objects.create(**(entry | values)))
+
+
+def test_every_constraint_of_the_ledger_is_among_those_broken_here():
+    broken = " ".join(constraint for _, _, constraint in UPDATES) + " entry_kind_known entry_balances account_granted"
+    checks = [
+        constraint.name
+        for model in LEDGER
+        for constraint in model._meta.constraints
+        if isinstance(constraint, models.CheckConstraint)
+    ]
+    assert len(checks) > 25
+    alternatives = broken.replace("account_(", "account_").replace("hold_(amount|captured)", "hold_amount")
+    assert [name for name in checks if name not in alternatives] == []
+
+
+# --- entries are append-only -----------------------------------------------------------------------------------------
+
+
+def raw(sql: str):
+    def execute() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    return execute
+
+
+def edit_and_save() -> None:
+    entry = Entry.objects.first()
+    entry.key = "other"
+    entry.save()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Entry.objects.update(key="other"),
+        lambda: Entry.objects.all().delete(),
+        lambda: Entry.objects.first().delete(),
+        edit_and_save,
+        raw("UPDATE billing_entry SET available_after = available_after + 1"),
+        raw("UPDATE billing_entry SET created_at = created_at"),
+        raw("DELETE FROM billing_entry"),
+    ],
+    ids=["update", "delete all", "delete one", "save", "raw update", "raw update of nothing", "raw delete"],
+)
+def test_an_entry_is_never_changed_or_deleted(rows, write):
+    before = list(Entry.objects.order_by("pk").values_list())
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+        write()
+    assert list(Entry.objects.order_by("pk").values_list()) == before
+
+
+@pytest.mark.parametrize("model", [Account, Grant, Hold])
+def test_what_an_entry_tells_of_cannot_be_deleted(rows, model):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        model.objects.filter(pk=rows[model]).delete()
+
+
+def test_a_settled_line_cannot_be_deleted(rows):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        HoldLine.objects.filter(resolved_at__isnull=False).delete()

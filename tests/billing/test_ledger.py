@@ -1,0 +1,417 @@
+"""The ledger told as worked stories: who had how many credits, and out of which bucket they went."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from billing import ledger
+from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, OverBudgetError
+from billing.models import Account, Budget, Entry, Grant, GrantKind, Hold, HoldAllocation, HoldLine, HoldStatus
+from studio.models import Workspace
+from tests.conftest import NOW
+
+TABLES = (Account, Grant, Budget, Hold, HoldAllocation, HoldLine, Entry)
+
+
+def snapshot() -> dict[str, list[tuple[object, ...]]]:
+    return {model.__name__: sorted(model.objects.values_list()) for model in TABLES}
+
+
+# --- grants ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_grant_is_available_at_once_and_leaves_one_entry(books):
+    assert books.grant(50, key="order 1")
+    assert books.balance() == {"granted": 50, "available": 50}
+    entry = Entry.objects.get()
+    assert (entry.kind, entry.key, entry.available, entry.available_after) == ("grant", "grant:order 1", 50_000, 50_000)
+
+
+def test_the_same_key_is_granted_once(books):
+    assert books.grant(50, key="order 1")
+    before = snapshot()
+    assert not books.grant(50, key="order 1")
+    assert not books.grant(70, key="order 1")
+    assert snapshot() == before
+
+
+def test_two_workspaces_may_use_the_same_key(books, make_workspace, bare_plan):
+    other = make_workspace("other", plan=bare_plan)
+    books.grant(50, key="order 1")
+    assert ledger.grant(
+        workspace_id=other.pk, kind=GrantKind.PURCHASED, amount=7000, key="order 1", expires_at=None, now=NOW
+    )
+    assert books.balance() == {"granted": 50, "available": 50}
+    assert ledger.balance(workspace_id=other.pk).available == 7000
+
+
+@pytest.mark.parametrize("amount", [0, -5])
+def test_a_grant_of_nothing_is_refused(books, amount):
+    with pytest.raises(ValueError, match="positive amount"):
+        books.grant(amount)
+    assert not Grant.objects.exists()
+
+
+def test_an_account_of_an_unknown_plan_is_not_opened(db):
+    workspace = Workspace.objects.create(slug="acme", name="Acme")
+    with pytest.raises(KeyError):
+        ledger.open_account(workspace_id=workspace.pk, plan="platinum", now=NOW)
+    assert not Account.objects.exists()
+
+
+def test_opening_an_account_again_changes_nothing(workspace):
+    before = snapshot()
+    ledger.open_account(workspace_id=workspace.pk, plan="self-hosted", now=NOW)
+    assert snapshot() == before
+
+
+# --- the plan's daily and monthly credits ----------------------------------------------------------------------------
+
+
+def at(text: str, zone: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+def open_in(zone: str, now: datetime, plan: str = "self-hosted") -> Workspace:
+    workspace = Workspace.objects.create(slug="acme", name="Acme", time_zone=zone)
+    ledger.open_account(workspace_id=workspace.pk, plan=plan, now=now)
+    return workspace
+
+
+def test_a_plan_grants_today_and_this_month_once(workspace):
+    for hours in (0, 1, 11):
+        ledger.top_up(workspace_id=workspace.pk, now=NOW + timedelta(hours=hours))
+    grants = Grant.objects.values_list("key", "amount", "expires_at")
+    assert set(grants) == {
+        (f"daily:{workspace.pk}:2026-11-21", 200_000, datetime(2026, 11, 22, tzinfo=UTC)),
+        (f"monthly:{workspace.pk}:2026-11", 20_000_000, datetime(2026, 12, 1, tzinfo=UTC)),
+    }
+
+
+def test_a_plan_without_monthly_credits_grants_only_the_day(db):
+    workspace = open_in("UTC", NOW, plan="free")
+    assert list(Grant.objects.values_list("key", "amount")) == [(f"daily:{workspace.pk}:2026-11-21", 20_000)]
+
+
+@pytest.mark.parametrize(
+    ("zone", "still_today", "tomorrow"),
+    [
+        ("Pacific/Auckland", "2026-11-21T23:59:59", "2026-11-22T00:00"),
+        ("America/Los_Angeles", "2026-11-21T23:59:59", "2026-11-22T00:00"),
+        ("Asia/Kathmandu", "2026-11-21T23:59:59", "2026-11-22T00:00"),
+    ],
+)
+def test_the_day_changes_at_the_workspaces_own_midnight(db, zone, still_today, tomorrow):
+    workspace = open_in(zone, at("2026-11-21T08:00", zone))
+    ledger.top_up(workspace_id=workspace.pk, now=at(still_today, zone))
+    assert Grant.objects.filter(kind=GrantKind.DAILY).count() == 1
+    ledger.top_up(workspace_id=workspace.pk, now=at(tomorrow, zone))
+    assert set(Grant.objects.filter(kind=GrantKind.DAILY).values_list("key", flat=True)) == {
+        f"daily:{workspace.pk}:2026-11-21",
+        f"daily:{workspace.pk}:2026-11-22",
+    }
+
+
+@pytest.mark.parametrize(
+    ("date", "hours"),
+    [("2026-03-29", 23), ("2026-10-25", 25), ("2026-11-21", 24)],  # Berlin: clocks forward, clocks back, neither
+)
+def test_a_days_credits_last_until_midnight_however_long_the_day_is(db, date, hours):
+    midnight = at(f"{date}T00:00", "Europe/Berlin")
+    open_in("Europe/Berlin", midnight)
+    until = Grant.objects.get(kind=GrantKind.DAILY).expires_at
+    assert until is not None
+    assert until - midnight.astimezone(UTC) == timedelta(hours=hours)
+
+
+def test_a_day_whose_midnight_does_not_exist_still_follows_the_one_before_without_a_gap(db):
+    # In Santiago, 2026-09-06 begins at 01:00: the clocks go forward at midnight.
+    workspace = open_in("America/Santiago", at("2026-09-05T12:00", "America/Santiago"))
+    until = Grant.objects.get(kind=GrantKind.DAILY).expires_at
+    assert until == at("2026-09-06T01:00", "America/Santiago")
+    ledger.top_up(workspace_id=workspace.pk, now=until)
+    assert Grant.objects.filter(key=f"daily:{workspace.pk}:2026-09-06").exists()
+
+
+@pytest.mark.parametrize(
+    ("moment", "month", "until"),
+    [
+        ("2026-01-31T23:30", "2026-01", "2026-02-01T00:00"),
+        ("2026-12-31T23:30", "2026-12", "2027-01-01T00:00"),
+        ("2028-02-29T12:00", "2028-02", "2028-03-01T00:00"),
+    ],
+)
+def test_a_months_credits_end_with_the_workspaces_month(db, moment, month, until):
+    workspace = open_in("America/New_York", at(moment, "America/New_York"))
+    bucket = Grant.objects.get(kind=GrantKind.MONTHLY)
+    assert bucket.key == f"monthly:{workspace.pk}:{month}"
+    assert bucket.expires_at == at(until, "America/New_York")
+
+
+def test_a_hold_on_the_first_of_the_month_finds_fresh_credits_without_being_asked(workspace, clock):
+    clock.now = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)
+    held = ledger.hold(workspace_id=workspace.pk, key="new month", amounts=[20_100_000], tier="standard", now=clock.now)
+    kinds = {allocation.grant.key: allocation.amount for allocation in held.allocations.all()}
+    assert kinds == {f"daily:{workspace.pk}:2026-12-01": 200_000, f"monthly:{workspace.pk}:2026-12": 19_900_000}
+
+
+# --- holding ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_takes_the_bucket_that_expires_first_and_the_lasting_one_last(books):
+    books.grant(10, key="lasting")
+    books.grant(10, key="next month", days=30)
+    books.grant(10, key="today", days=1, kind=GrantKind.DAILY)
+    hold = books.hold(15, 7)
+    taken = {allocation.grant.key: allocation.amount for allocation in hold.allocations.all()}
+    assert taken == {"today": 10_000, "next month": 10_000, "lasting": 2_000}
+    assert books.balance() == {"granted": 30, "available": 8, "held": 22}
+    assert list(hold.lines.order_by("position").values_list("position", "amount")) == [(1, 15_000), (2, 7_000)]
+
+
+def test_a_hold_of_everything_is_possible_and_one_millicredit_more_is_not(books):
+    books.grant(10)
+    before = snapshot()
+    with pytest.raises(InsufficientCreditsError, match=r"This needs 10\.001 credits, and the workspace has 10\."):
+        ledger.hold(workspace_id=books.workspace_id, key="too much", amounts=[10_001], tier="standard", now=books.now)
+    assert snapshot() == before
+    books.hold(10)
+    assert books.balance() == {"granted": 10, "held": 10}
+
+
+def test_a_refused_hold_does_not_even_leave_the_days_grant_behind(workspace, clock):
+    before = snapshot()
+    clock.advance(days=1)
+    with pytest.raises(InsufficientCreditsError):
+        ledger.hold(workspace_id=workspace.pk, key="too much", amounts=[99_000_000], tier="standard", now=clock.now)
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("kind", [GrantKind.DAILY, GrantKind.BONUS])
+def test_daily_and_bonus_credits_do_not_pay_for_a_premium_checkpoint(books, kind):
+    books.grant(10, key="given", kind=kind, days=1)
+    books.grant(4, key="bought")
+    before = snapshot()
+    with pytest.raises(InsufficientCreditsError, match="1 credits more than the workspace may use for a premium"):
+        books.hold(5, tier="premium")
+    assert snapshot() == before
+    hold = books.hold(4, tier="premium")
+    assert [allocation.grant.key for allocation in hold.allocations.all()] == ["bought"]
+
+
+def test_credits_past_their_date_are_not_held_even_before_the_sweeper_came(books):
+    books.grant(10, days=1)
+    books.later(days=1)
+    before = snapshot()
+    with pytest.raises(InsufficientCreditsError):
+        books.hold(1)
+    assert snapshot() == before
+
+
+def test_a_second_hold_under_the_same_key_is_refused_by_the_database(books):
+    books.grant(10)
+    books.hold(3, key="one click")
+    before = snapshot()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        books.hold(3, key="one click")
+    assert snapshot() == before
+
+
+def test_a_hold_of_lines_that_cost_nothing_stays_open_until_the_last_is_resolved(books):
+    books.grant(1)
+    hold = books.hold(0, 0)
+    books.capture(hold, 0, position=1)
+    hold.refresh_from_db()
+    assert hold.status == HoldStatus.OPEN
+    books.release(hold, position=2)
+    hold.refresh_from_db()
+    assert hold.status == HoldStatus.CLOSED
+    assert books.balance() == {"granted": 1, "available": 1}
+
+
+# --- capturing and releasing -----------------------------------------------------------------------------------------
+
+
+def test_a_captured_line_is_spent_and_its_rest_comes_back(books):
+    books.grant(10)
+    hold = books.hold(4, 4)
+    books.capture(hold, 3)
+    assert books.balance() == {"granted": 10, "available": 3, "held": 4, "spent": 3}
+    hold.refresh_from_db()
+    assert hold.status == HoldStatus.OPEN
+    books.release(hold, position=2)
+    hold.refresh_from_db()
+    assert (hold.status, hold.captured, hold.released) == (HoldStatus.CLOSED, 3_000, 5_000)
+    assert books.balance() == {"granted": 10, "available": 7, "spent": 3}
+    assert list(Entry.objects.order_by("pk").values_list("kind", "available_after")) == [
+        ("grant", 10_000),
+        ("hold", 2_000),
+        ("capture", 2_000),
+        ("release", 3_000),
+        ("release", 7_000),
+    ]
+
+
+def test_a_capture_uses_up_the_bucket_that_expires_first(books):
+    books.grant(5, key="lasting")
+    books.grant(5, key="today", days=1)
+    hold = books.hold(3, 3, 3)
+    books.capture(hold, 3)
+    assert books.bucket("today") == {"held": 2, "spent": 3}
+    books.capture(hold, 3, position=2)
+    assert books.bucket("today") == {"spent": 5}
+    assert books.bucket("lasting") == {"available": 1, "held": 3, "spent": 1}
+    books.release(hold, position=3)
+
+
+def test_a_release_returns_the_bucket_that_lasts_longest(books):
+    books.grant(5, key="lasting")
+    books.grant(5, key="today", days=1)
+    hold = books.hold(3, 3, 3)
+    books.release(hold)
+    assert books.bucket("lasting") == {"available": 4, "held": 1}
+    assert books.bucket("today") == {"held": 5}
+    books.release(hold, position=2)
+    assert books.bucket("lasting") == {"available": 5}
+    assert books.bucket("today") == {"available": 2, "held": 3}
+    books.capture(hold, 3, position=3)
+
+
+def test_credits_that_return_after_their_date_become_a_bonus_of_thirty_days(books):
+    books.grant(5, key="today", days=1)
+    hold = books.hold(4)
+    books.later(days=2)
+    books.expire()
+    books.release(hold)
+    bonus = Grant.objects.get(kind=GrantKind.BONUS)
+    assert (bonus.amount, bonus.available, bonus.expires_at) == (4_000, 4_000, books.now + timedelta(days=30))
+    assert books.bucket("today") == {"expired": 5}
+    assert books.balance() == {"granted": 9, "available": 4, "expired": 5}
+
+
+def test_only_the_part_from_the_expired_bucket_becomes_a_bonus(books):
+    books.grant(5, key="lasting")
+    books.grant(5, key="today", days=1)
+    hold = books.hold(7)
+    books.later(days=1)
+    books.capture(hold, 1)
+    # 1 was spent of today's, 2 return to the lasting bucket, 4 find their day over.
+    assert books.bucket("today") == {"spent": 1, "expired": 4}
+    assert books.bucket("lasting") == {"available": 5}
+    assert list(Grant.objects.filter(kind=GrantKind.BONUS).values_list("available", flat=True)) == [4_000]
+    assert books.balance() == {"granted": 14, "available": 9, "spent": 1, "expired": 4}
+
+
+@pytest.mark.parametrize("first", ["capture", "release"])
+@pytest.mark.parametrize("second", ["capture", "release"])
+def test_a_line_is_resolved_once(books, first, second):
+    books.grant(10)
+    hold = books.hold(4, 2)
+    resolve = {"capture": lambda: books.capture(hold, 4), "release": lambda: books.release(hold)}
+    resolve[first]()
+    before = snapshot()
+    with pytest.raises(AlreadyResolvedError, match="was settled before"):
+        resolve[second]()
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("amount", [-1, 5])
+def test_no_more_than_the_line_and_no_less_than_nothing_can_be_captured(books, amount):
+    books.grant(10)
+    hold = books.hold(4)
+    before = snapshot()
+    with pytest.raises(ValueError, match=f"holds 4000 millicredits; {amount * 1000} cannot be captured"):
+        books.capture(hold, amount)
+    assert snapshot() == before
+
+
+def test_a_line_may_be_captured_for_nothing(books):
+    books.grant(10)
+    hold = books.hold(4)
+    books.capture(hold, 0)
+    assert books.balance() == {"granted": 10, "available": 10}
+    assert not Entry.objects.filter(kind="capture").exists()
+
+
+# --- expiry ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_in_a_bucket_expires_at_its_date_and_only_once(books):
+    books.grant(10, key="today", days=1)
+    books.hold(4)
+    books.later(days=1, seconds=-1)
+    assert books.expire() == 0
+    books.later(seconds=1)
+    assert books.expire() == 1
+    assert books.balance() == {"granted": 10, "held": 4, "expired": 6}
+    assert books.expire() == 0
+
+
+def test_expiry_leaves_lasting_and_later_buckets_alone(books):
+    books.grant(1, key="lasting")
+    books.grant(2, key="tomorrow", days=2)
+    books.grant(4, key="today", days=1)
+    books.later(days=1)
+    assert books.expire() == 1
+    assert books.balance() == {"granted": 7, "available": 3, "expired": 4}
+
+
+# --- budgets ---------------------------------------------------------------------------------------------------------
+
+
+def budget(books, amount: int) -> int:
+    return ledger.open_budget(workspace_id=books.workspace_id, name="Autumn", amount=amount * ledger.MILLI)
+
+
+def test_a_budget_counts_what_is_held_and_what_is_spent(books):
+    books.grant(100)
+    autumn = budget(books, 10)
+    first = books.hold(4, 3, key="1", budget_id=autumn)
+    books.capture(first, 4)
+    before = snapshot()
+    with pytest.raises(OverBudgetError, match="needs 4 credits, and the budget of “Autumn” has 3 left of 10"):
+        books.hold(4, key="2", budget_id=autumn)
+    assert snapshot() == before
+    books.release(first, position=2)
+    books.hold(6, key="3", budget_id=autumn)
+    left = Budget.objects.get(pk=autumn)
+    assert (left.held, left.spent) == (6_000, 4_000)
+
+
+def test_a_hold_without_a_budget_is_bounded_by_the_credits_alone(books):
+    books.grant(100)
+    autumn = budget(books, 10)
+    books.hold(90)
+    assert Budget.objects.get(pk=autumn).held == 0
+
+
+def test_credits_are_missing_even_where_the_budget_would_allow_it(books):
+    books.grant(5)
+    autumn = budget(books, 10)
+    before = snapshot()
+    with pytest.raises(InsufficientCreditsError):
+        books.hold(6, budget_id=autumn)
+    assert snapshot() == before
+
+
+def test_a_budget_of_another_workspace_cannot_be_used(books, make_workspace, bare_plan):
+    other = make_workspace("other", plan=bare_plan)
+    theirs = ledger.open_budget(workspace_id=other.pk, name="Theirs", amount=9000)
+    with pytest.raises(Budget.DoesNotExist):
+        ledger.hold(
+            workspace_id=books.workspace_id, key="x", amounts=[1], tier="standard", now=books.now, budget_id=theirs
+        )
+    assert not Hold.objects.filter(key="x").exists()
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("millicredits", "text"),
+    [(0, "0"), (1, "0.001"), (1500, "1.5"), (24_000, "24"), (100_000, "100"), (20_000_050, "20000.05")],
+)
+def test_millicredits_are_written_as_decimal_credits(millicredits, text):
+    assert ledger.credits_text(millicredits) == text

@@ -1,0 +1,225 @@
+"""Any order of grants, holds, captures, releases and expiries leaves the ledger where a much simpler model stands."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from billing import audit, ledger
+from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, OverBudgetError
+from billing.models import Budget, Grant, GrantKind
+from billing.plans import PLANS, Plan
+from studio.models import Workspace
+from tests.conftest import NOW
+
+BUDGET = 40
+AMOUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=4)
+
+
+@dataclass(eq=False)
+class Bucket:
+    key: str
+    kind: GrantKind
+    expires_at: datetime | None
+    available: int
+    held: int = 0
+    spent: int = 0
+    expired: int = 0
+
+    def is_live(self, now: datetime) -> bool:
+        return self.expires_at is None or self.expires_at > now
+
+    @property
+    def figures(self) -> tuple[int, int, int, int]:
+        return self.available, self.held, self.spent, self.expired
+
+
+@dataclass(eq=False)
+class Line:
+    pk: int
+    amount: int
+    hold: "HeldModel"
+    is_resolved: bool = False
+
+
+@dataclass(eq=False)
+class HeldModel:
+    """What of a hold is left in which bucket, soonest to expire first."""
+
+    parts: list[tuple[Bucket, int]]
+    is_budgeted: bool = False
+    lines: list[Line] = field(default_factory=list)
+
+    def take(self, amount: int, *, from_the_end: bool) -> list[tuple[Bucket, int]]:
+        taken = []
+        for bucket, left in reversed(self.parts) if from_the_end else list(self.parts):
+            part = min(left, amount)
+            amount -= part
+            taken.append((bucket, part))
+        by_bucket = dict(taken)
+        self.parts = [(bucket, left - by_bucket[bucket]) for bucket, left in self.parts]
+        return taken
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """One workspace on a plan that grants nothing by itself, with one budget. Amounts in millicredits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rollback = transaction.atomic()
+        self.rollback.__enter__()
+        self.now = NOW
+        self.buckets: list[Bucket] = []
+        self.lines: list[Line] = []
+        self.holds = 0
+        self.budget_held = self.budget_spent = 0
+        self.workspace = Workspace.objects.create(slug="any", name="Any")
+        ledger.open_account(workspace_id=self.workspace.pk, plan="bare", now=self.now)
+        self.budget_id = ledger.open_budget(workspace_id=self.workspace.pk, name="Any", amount=BUDGET)
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.rollback.__exit__(None, None, None)
+
+    @rule(kind=st.sampled_from(GrantKind), amount=st.integers(1, 20), days=st.sampled_from([None, 1, 2, 3, 40]))
+    def grant(self, kind: GrantKind, amount: int, days: int | None) -> None:
+        expires_at = None if days is None else self.now + timedelta(days=days)
+        bucket = Bucket(f"grant {len(self.buckets)}", kind, expires_at, amount)
+        for is_new in (True, False):
+            granted = ledger.grant(
+                workspace_id=self.workspace.pk,
+                kind=kind,
+                amount=amount,
+                key=bucket.key,
+                expires_at=expires_at,
+                now=self.now,
+            )
+            assert granted is is_new
+        self.buckets.append(bucket)
+
+    @rule(amounts=AMOUNTS, tier=st.sampled_from(["standard", "standard", "premium"]), is_budgeted=st.booleans())
+    def hold(self, amounts: list[int], tier: str, is_budgeted: bool) -> None:
+        total = sum(amounts)
+        if is_budgeted and self.budget_held + self.budget_spent + total > BUDGET:
+            with pytest.raises(OverBudgetError):
+                self._hold(amounts, tier, is_budgeted)
+            return
+        usable = [
+            bucket
+            for bucket in self.buckets
+            if bucket.is_live(self.now) and (tier == "standard" or bucket.kind not in ("daily", "bonus"))
+        ]
+        if sum(bucket.available for bucket in usable) < total:
+            with pytest.raises(InsufficientCreditsError):
+                self._hold(amounts, tier, is_budgeted)
+            return
+        held = self._hold(amounts, tier, is_budgeted)
+        model = HeldModel(parts=[], is_budgeted=is_budgeted)
+        for bucket in sorted(usable, key=self._expiry):
+            part = min(total, bucket.available)
+            total -= part
+            bucket.available -= part
+            bucket.held += part
+            model.parts.append((bucket, part))
+        self.budget_held += sum(amounts) if is_budgeted else 0
+        ids = held.lines.order_by("position").values_list("pk", flat=True)
+        self.lines += [Line(pk, amount, model) for pk, amount in zip(ids, amounts, strict=True)]
+
+    def _hold(self, amounts: list[int], tier: str, is_budgeted: bool):
+        self.holds += 1
+        return ledger.hold(
+            workspace_id=self.workspace.pk,
+            key=f"hold {self.holds}",
+            amounts=amounts,
+            tier=tier,
+            now=self.now,
+            budget_id=self.budget_id if is_budgeted else None,
+        )
+
+    def _expiry(self, bucket: Bucket) -> tuple[bool, datetime, int]:
+        return bucket.expires_at is None, bucket.expires_at or NOW, self.buckets.index(bucket)
+
+    @precondition(lambda self: any(not line.is_resolved for line in self.lines))
+    @rule(data=st.data(), share=st.sampled_from([None, 0.0, 0.5, 1.0, 1.0]))
+    def resolve(self, data: st.DataObject, share: float | None) -> None:
+        line = data.draw(st.sampled_from([line for line in self.lines if not line.is_resolved]))
+        captured = int(line.amount * (share or 0))
+        if share is None:
+            ledger.release(line_id=line.pk, now=self.now)
+        else:
+            ledger.capture(line_id=line.pk, amount=captured, now=self.now)
+        line.is_resolved = True
+        self._settle(line, captured)
+
+    def _settle(self, line: Line, captured: int) -> None:
+        for bucket, part in line.hold.take(captured, from_the_end=False):
+            bucket.held -= part
+            bucket.spent += part
+        returned = 0
+        for bucket, part in line.hold.take(line.amount - captured, from_the_end=True):
+            bucket.held -= part
+            if bucket.is_live(self.now):
+                bucket.available += part
+            else:
+                bucket.expired += part
+                returned += part
+        if returned:
+            until = self.now + timedelta(days=30)
+            self.buckets.append(Bucket(f"returned:{line.pk}", GrantKind.BONUS, until, returned))
+        if line.hold.is_budgeted:
+            self.budget_held -= line.amount
+            self.budget_spent += captured
+
+    @precondition(lambda self: any(line.is_resolved for line in self.lines))
+    @rule(data=st.data(), is_capture=st.booleans())
+    def resolve_again(self, data: st.DataObject, is_capture: bool) -> None:
+        line = data.draw(st.sampled_from([line for line in self.lines if line.is_resolved]))
+        resolve = partial(ledger.capture, amount=line.amount) if is_capture else ledger.release
+        with pytest.raises(AlreadyResolvedError):
+            resolve(line_id=line.pk, now=self.now)
+
+    @rule()
+    def expire(self) -> None:
+        due = [bucket for bucket in self.buckets if bucket.available and not bucket.is_live(self.now)]
+        assert ledger.expire(now=self.now) == len(due)
+        for bucket in due:
+            bucket.expired += bucket.available
+            bucket.available = 0
+
+    @rule(hours=st.sampled_from([1, 24, 24, 72, 24 * 30]))
+    def wait(self, hours: int) -> None:
+        self.now += timedelta(hours=hours)
+
+    @invariant()
+    def the_audit_finds_nothing(self) -> None:
+        assert {name: count for name, count in audit.broken_invariants().items() if count} == {}
+
+    @invariant()
+    def the_ledger_stands_where_the_model_stands(self) -> None:
+        figures = Grant.objects.values_list("key", "available", "held", "spent", "expired")
+        assert {key: tuple(rest) for key, *rest in figures} == {bucket.key: bucket.figures for bucket in self.buckets}
+        balance = ledger.balance(workspace_id=self.workspace.pk)
+        sums = tuple(sum(column) for column in zip(*(bucket.figures for bucket in self.buckets), strict=True))
+        assert (balance.available, balance.held, balance.spent, balance.expired) == (sums or (0, 0, 0, 0))
+        budget = Budget.objects.get(pk=self.budget_id)
+        assert (budget.held, budget.spent) == (self.budget_held, self.budget_spent)
+
+
+def test_the_ledger_agrees_with_a_simple_model_whatever_happens_in_whatever_order(db, monkeypatch):
+    monkeypatch.setitem(PLANS, "bare", Plan(slug="bare", name="Bare", daily_credits=0, monthly_credits=0))
+    run_state_machine_as_test(
+        LedgerMachine,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,84 @@
+"""What many tests share: a workspace with credits, storage of its own, and a database that commits for real."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, connections
+
+from billing import ledger
+from studio.models import Workspace
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_storage(settings, tmp_path: Path) -> None:
+    """Files of one test never meet another's."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture
+def make_workspace() -> Callable[..., Workspace]:
+    def make(slug: str = "acme", *, plan: str = "self-hosted", now: datetime = NOW) -> Workspace:
+        workspace = Workspace.objects.create(slug=slug, name=slug.title())
+        ledger.open_account(workspace_id=workspace.pk, plan=plan, now=now)
+        return workspace
+
+    return make
+
+
+@pytest.fixture
+def workspace(db, make_workspace) -> Workspace:
+    """A workspace on the self-hosted plan: 200 credits today, 20,000 this month, as of NOW."""
+    return make_workspace()
+
+
+class Clock:
+    """A time that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def advance(self, **span: float) -> datetime:
+        self.now += timedelta(**span)
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def committed_db(django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
+    """A database in which transactions really commit, put back afterwards.
+
+    pytest-django's own way deletes row by row on SQLite, which the ledger's append-only trigger refuses.
+    """
+    with django_db_blocker.unblock():
+        name = Path(str(connection.settings_dict["NAME"]))
+        is_file = connection.vendor == "sqlite"
+        if is_file:
+            _checkpoint()
+            shutil.copy(name, tmp_path / "pristine.sqlite3")
+        try:
+            yield
+        finally:
+            if is_file:
+                connections.close_all()
+                for rest in (name.with_name(f"{name.name}-wal"), name.with_name(f"{name.name}-shm")):
+                    rest.unlink(missing_ok=True)
+                shutil.copy(tmp_path / "pristine.sqlite3", name)
+            else:
+                call_command("flush", verbosity=0, interactive=False)
+                connections.close_all()
+
+
+def _checkpoint() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connections.close_all()
