@@ -19,10 +19,13 @@ def broken_invariants() -> dict[str, int]:
             status__in=UNFINISHED, hold_line__resolved_at__isnull=False
         ).count(),
         "charged_without_image": ended.exclude(status=RenderStatus.SUCCEEDED).filter(hold_line__captured__gt=0).count(),
+        "image_not_charged": succeeded.filter(hold_line__captured=0, hold_line__amount__gt=0).count(),
+        "line_of_another_hold": renders.exclude(hold_line__hold=F("generation__hold")).count(),
         "image_without_its_file": sum(1 for render in succeeded.select_related("asset") if not _is_stored(render)),
         "generation_counts_differ": _miscounted(),
         "crosses_workspaces": renders.exclude(workspace=F("generation__workspace")).count()
-        + succeeded.exclude(workspace=F("asset__workspace")).count(),
+        + succeeded.exclude(workspace=F("asset__workspace")).count()
+        + Generation.objects.exclude(workspace=F("hold__account__workspace")).count(),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_type_hints
 
-from inference.catalog import CatalogEntry
+from inference.catalog import SCHEDULERS, CatalogEntry
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Size = tuple[int, int]
@@ -21,7 +21,7 @@ RenderTask = Literal["text2img", "inpaint"]
 ANCHORS = ("center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right")
 SEED_LIMIT = 2**32
 
-_Frozen = TypeVar("_Frozen")
+_Frozen = TypeVar("_Frozen", bound="Placement | ProductReference | ImageRequest")
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number"}
 
 
@@ -162,8 +162,9 @@ def _check_capabilities(entry: CatalogEntry, request: ImageRequest) -> None:
         raise RequestError(f"{entry.name} cannot {cannot}. Choose a model that can.")
     if request.negative_prompt and "negative_prompt" not in entry.capabilities:
         raise RequestError(f"{entry.name} takes no negative prompt. Leave it empty.")
-    offered = "schedulers" in entry.capabilities
-    if request.scheduler != entry.defaults.scheduler and not offered:
+    if request.scheduler not in SCHEDULERS:
+        raise RequestError(f'There is no scheduler "{request.scheduler}". Choose one of: {", ".join(SCHEDULERS)}.')
+    if request.scheduler != entry.defaults.scheduler and "schedulers" not in entry.capabilities:
         raise RequestError(f'{entry.name} runs with "{entry.defaults.scheduler}" only. Leave the scheduler out.')
 
 

@@ -19,5 +19,7 @@ def hold() -> None:
         return
     with contextlib.suppress(OSError):
         os.read(int(descriptor), 1)
-    threading.Timer(GRACE_S, os._exit, args=(1,)).start()
+    timer = threading.Timer(GRACE_S, os._exit, args=(1,))
+    timer.daemon = True  # else a process that ended politely would wait for it
+    timer.start()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -145,8 +145,13 @@ def is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    status = Path(f"/proc/{pid}/stat")
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:  # no Linux, or it has ended since
+        return not Path("/proc/self/stat").exists()
+    except ProcessLookupError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def host() -> str:

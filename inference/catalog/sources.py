@@ -86,7 +86,7 @@ def read_source(folder: Path, *, slug: str) -> CheckpointSource:
             f'The checkpoint folder of "{slug}" is not there: {folder}. Correct its path, or put the checkpoint there.'
         )
     pipeline = _read_json(folder / "model_index.json").get("_class_name")
-    if pipeline not in FAMILIES:
+    if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise CheckpointUnreadableError(
             f"{folder} holds a {pipeline}; only Stable Diffusion 1.5, 2, XL and their inpainting versions can run."
         )

@@ -2,6 +2,9 @@
 Knows nothing about batches, prompts or pictures.
 """
 
+# diffusers and transformers leave many of their functions untyped.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import os

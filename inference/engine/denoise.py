@@ -69,7 +69,7 @@ def denoise(
     if should_stop():
         raise Stopped("The batch was stopped before its first step.")
     on_progress(Progress("step", 0, steps))
-    pipeline = checkpoint.text2img if _is_free(key, checkpoint) else checkpoint.inpaint
+    pipeline: Any = checkpoint.text2img if _is_free(key, checkpoint) else checkpoint.inpaint
     # A scheduler keeps state from step to step: every pass begins with a fresh one.
     pipeline.scheduler = scheduler(key.scheduler, checkpoint.scheduler_config)
     result = pipeline(

@@ -2,6 +2,9 @@
 They draw patterns, not things, but patterns that depend on every word and seed.
 """
 
+# diffusers and transformers leave many of their functions untyped.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 import json
@@ -17,6 +20,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -48,19 +52,20 @@ def build_sd(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_p
     _save(pipeline, folder)
 
 
-def build_sdxl(folder: Path, *, seed: int = 0, native_size_px: int = TINY_NATIVE_SIZE_PX) -> None:
-    """Write a tiny Stable Diffusion XL checkpoint, all at once or not at all."""
+def build_sdxl(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_px: int = TINY_NATIVE_SIZE_PX) -> None:
+    """Write a tiny Stable Diffusion XL checkpoint, with 9 input channels an inpainting one, all at once or not at all."""
     time_dim = 8
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        pipeline = StableDiffusionXLPipeline(
+        cls = StableDiffusionXLInpaintPipeline if in_channels == 9 else StableDiffusionXLPipeline
+        pipeline = cls(
             vae=_vae(),
             text_encoder=CLIPTextModel(_text_config()).eval(),
             text_encoder_2=CLIPTextModelWithProjection(_text_config()).eval(),
             tokenizer=_tokenizer(),
             tokenizer_2=_tokenizer(),
             unet=_unet(
-                4,
+                in_channels,
                 native_size_px,
                 cross_attention_dim=2 * TEXT_WIDTH,
                 attention_head_dim=(2, 4),
@@ -77,7 +82,7 @@ def build_sdxl(folder: Path, *, seed: int = 0, native_size_px: int = TINY_NATIVE
 
 
 def _unet(in_channels: int, native_size_px: int, **extra: Any) -> Any:
-    unet = UNet2DConditionModel(
+    unet: Any = UNet2DConditionModel(
         block_out_channels=(16, 32),
         layers_per_block=1,
         sample_size=native_size_px // VAE_FACTOR,
@@ -104,7 +109,7 @@ def _heed_texts(unet: Any) -> None:
 
 def _vae() -> Any:
     blocks = 4
-    vae = AutoencoderKL(
+    vae: Any = AutoencoderKL(
         block_out_channels=(8, 8, 16, 16),
         down_block_types=("DownEncoderBlock2D",) * blocks,
         up_block_types=("UpDecoderBlock2D",) * blocks,

@@ -9,9 +9,13 @@ import hashlib
 from inference.product_lock.measure import Certificate
 from inference.product_lock.pixels import Rgb, distance_to
 from inference.product_lock.place import PlacedProduct
+from inference.product_lock.rim import RIM_PX
 
+# Measured on 16 studio photos: their own plain grounds vary by 1.5 to 18 levels, a collapsed picture by less than 1.
 BLANK_LEVELS = 1.0
-HALO_LEVELS = 30.0
+# Measured on 18 photos over dark, sunset, wood, white and noise scenes: rims of finish() reach 11 levels at most; with
+# three pixels of the old background left around the product, dark, wood and noise scenes give 30 to 180.
+HALO_LEVELS = 20.0
 SEED_LIMIT = 2**32
 
 
@@ -21,7 +25,8 @@ def judge(master_rgb: Rgb, placed: PlacedProduct, certificate: Certificate) -> s
     blank: outside lock and rim no channel varies by more than BLANK_LEVELS (standard deviation), as after a NaN or a
     collapsed latent. halo: the rim shines with the old background by more than HALO_LEVELS.
     """
-    scene = master_rgb[distance_to(placed.lock) > 4]
+    # Every third pixel tells flat from painted.
+    scene = master_rgb[::3, ::3][distance_to(placed.lock)[::3, ::3] > RIM_PX + 1]
     if scene.size and float(scene.std(axis=0).max()) <= BLANK_LEVELS:
         return "blank"
     return "halo" if certificate.rim_contrast > HALO_LEVELS else None

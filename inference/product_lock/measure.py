@@ -21,7 +21,7 @@ from inference.product_lock.reference import LockError
 
 RING_PX = 3  # the rim that is judged: this far outside the lock
 WINDOW_PX = 25  # levels are averaged along the rim over this window, so that the scene's own texture cancels out
-HALO_SHARE = 90  # percentile of the rim's overshoot that is reported: a halo on a tenth of the contour shows
+HALO_SHARE = 75  # percentile of the overshoot along the rim that is reported: texture meets it by chance on less
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Certificate:
     """Numbers about one stored master, in levels of 255.
 
     lock_max_diff, lock_mean_diff: absolute difference to the product placed again, over all channels inside the lock.
-    rim_contrast: by how much the worst tenth of the rim is nearer to the old background than the product's edge and
+    rim_contrast: by how much the worst quarter of the rim is nearer to the old background than the product's edge and
     the scene beside it. placement is "keep" or "x,y,width,height,filter" of the whole photo on the canvas.
     """
 
@@ -61,7 +61,8 @@ def certify(
 
     The product is placed again by the recorded box alone (None: keep), by code of its own: every channel is resampled
     as a picture of its own and premultiplied colors are divided here. A whole photo resized without its mask gives
-    the same pixels but within three output pixels' reach of the lock's edge; see docs/product-lock.md.
+    the same pixels but near the lock's edge, within three pixels of the photo or of the master, whichever are larger;
+    see docs/product-lock.md.
     Raises LockError when a file cannot be read, the master is not width x height, a kept master does not carry its
     photo's profile, or no locked pixel lies on the canvas.
     """
@@ -110,30 +111,26 @@ def _again(
         raise LockError(f'The recorded filter "{box.filter}" is unknown; lanczos is the only one.')
     if profile is not None and not is_srgb(profile):
         rgb, old = _srgb(rgb, profile), _srgb(old, profile)
-    scaled, cover = _resampled(rgb, locked, (box.width, box.height))
-    plain = np.asarray(Image.fromarray(old).resize((box.width, box.height), Image.Resampling.BILINEAR))
-    canvas = np.zeros((height, width, 7), np.uint8)
-    _lay(canvas, np.dstack([scaled, cover, plain]), box)
-    return canvas[..., :3], canvas[..., 3] >= 128, canvas[..., 4:], None
-
-
-def _resampled(rgb: Rgb, locked: Lock, size: tuple[int, int]) -> tuple[Rgb, Gray]:
-    planes = [np.where(locked, rgb[..., channel], 0).astype(np.uint8) for channel in range(3)]
-    planes.append(np.where(locked, 255, 0).astype(np.uint8))
-    red, green, blue, cover = (
-        np.asarray(Image.fromarray(plane, "L").resize(size, Image.Resampling.LANCZOS)) for plane in planes
-    )
+    planes = [np.where(locked, rgb[..., channel], np.uint8(0)) for channel in range(3)]
+    planes.append(np.where(locked, np.uint8(255), np.uint8(0)))
+    red, green, blue, cover = (_laid(_resized(plane, box), box, width, height) for plane in planes)
     divisor = np.maximum(cover, 1).astype(np.int32)
     straight = [np.minimum(plane.astype(np.int32) * 255 // divisor, 255) for plane in (red, green, blue)]
-    return np.dstack(straight).astype(np.uint8), cover
+    plain = np.asarray(Image.fromarray(old).resize((box.width, box.height), Image.Resampling.BILINEAR))
+    return np.dstack(straight).astype(np.uint8), cover >= 128, _laid(plain, box, width, height), None
 
 
-def _lay(canvas: NDArray[np.uint8], scaled: NDArray[np.uint8], box: PlacedBox) -> None:
-    rows = np.arange(box.height) + box.y
-    columns = np.arange(box.width) + box.x
-    rows_in = (rows >= 0) & (rows < canvas.shape[0])
-    columns_in = (columns >= 0) & (columns < canvas.shape[1])
+def _resized(plane: Gray, box: PlacedBox) -> Gray:
+    return np.asarray(Image.fromarray(plane).resize((box.width, box.height), Image.Resampling.LANCZOS))
+
+
+def _laid(scaled: NDArray[np.uint8], box: PlacedBox, width: int, height: int) -> NDArray[np.uint8]:
+    canvas = np.zeros((height, width, *scaled.shape[2:]), np.uint8)
+    rows, columns = np.arange(box.height) + box.y, np.arange(box.width) + box.x
+    rows_in = (rows >= 0) & (rows < height)
+    columns_in = (columns >= 0) & (columns < width)
     canvas[np.ix_(rows[rows_in], columns[columns_in])] = scaled[np.ix_(rows_in, columns_in)]
+    return canvas
 
 
 def _over_white(rgba: Gray) -> Rgb:

@@ -10,6 +10,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from inference.starter.latents import load_vae
+from inference.starter.loop import load_state
 from inference.starter.models import Preset
 from inference.starter.train_unet import Networks, build
 
@@ -17,7 +18,7 @@ from inference.starter.train_unet import Networks, build
 def load_networks(work: Path, preset: Preset) -> Networks:
     """Load the averaged weights of the training in this folder; raises FileNotFoundError before the first save."""
     networks = build(work, preset)
-    state = torch.load(work / "unet.pt", map_location="cpu", weights_only=False)
+    state = load_state(work / "unet.pt")
     for name, part in networks.parts().items():
         part.load_state_dict(state["shadows"][name])
         part.eval()

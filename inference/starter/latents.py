@@ -15,8 +15,9 @@ from diffusers import AutoencoderKL
 
 from inference.starter.dataset import Shard, shards
 from inference.starter.grammar import Scene
+from inference.starter.loop import load_state, save_state, shadow_of
 from inference.starter.models import Preset, build_vae, pick_device
-from inference.starter.train_vae import to_tensor
+from inference.starter.train_vae import SEAL, is_sealed, to_tensor
 
 SCALES = {"full": 1, "half": 2}
 
@@ -31,17 +32,15 @@ class Pool:
 
 def load_vae(work: Path, preset: Preset) -> AutoencoderKL:
     """Load the averaged autoencoder of the training in this folder, sealing it on first use."""
-    state = torch.load(work / "vae.pt", map_location="cpu", weights_only=False)
+    state = load_state(work / "vae.pt")
     vae = build_vae(preset)
-    vae.load_state_dict(state["shadow"])
+    vae.load_state_dict(state["shadows"]["vae"])
     vae.eval().requires_grad_(False)
-    if not state.get("sealed"):
+    if not is_sealed(work):
         _seal(vae, work / "data")
-        weights = {name: value.clone() for name, value in vae.state_dict().items()}
-        # The optimizer's moments belong to the weights before sealing: the next slice starts new ones.
-        state |= {"sealed": True, "model": weights, "shadow": weights, "decoder_only": None}
-        torch.save(state, work / "vae.pt.partial")
-        os.replace(work / "vae.pt.partial", work / "vae.pt")
+        weights = {"vae": shadow_of(vae)}
+        save_state(work / "vae.pt", state | {"model": weights, "shadows": weights, "optimizer": None})
+        (work / SEAL).touch()
     vae.register_to_config(scaling_factor=1.0)
     return vae.to(pick_device(), memory_format=torch.channels_last)
 

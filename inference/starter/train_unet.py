@@ -3,7 +3,6 @@
 v-prediction on SD's schedule with a stronger end; knows the pictures only as latents.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from inference.starter.grammar import caption, sample_scene
 from inference.starter.latents import Pool, load_pools
-from inference.starter.loop import Progress, Slice, averaged, cosine, load_state, log, save_state, shadow_of
+from inference.starter.loop import Slice, Trained, cosine
 from inference.starter.models import (
     TOKENS,
     Preset,
@@ -30,6 +29,7 @@ from inference.starter.models import (
 CAPTION_DROP = 0.12
 EMA = 0.9995
 SNR_CLAMP = 5.0
+WARMUP = 3000
 
 
 @dataclass(frozen=True)
@@ -99,79 +99,20 @@ def train(work: Path, preset: Preset, plan: Slice, *, scale: str, seed: int = 0)
     networks = build(work, preset)
     networks.unet.to(device, memory_format=torch.channels_last)
     networks.text_encoder.to(device)
-    progress, shadows, optimizer = _restore(networks, plan, preset)
+    trained = Trained("unet", networks.parts(), rate=preset.learning_rate, average=EMA)
+    trained.restore(plan)
+    progress = trained.progress
     rng = np.random.default_rng([seed, progress.step])
     torch.manual_seed(seed + progress.step)
-    losses, saved = [], time.monotonic()
-    weights = [p for part in networks.parts().values() for p in part.parameters()]
     for latents, tokens in batches(load_pools(work / "data", scale=scale), networks.tokenizer, rng, preset.unet_batch):
-        for group in optimizer.param_groups:
-            group["lr"] = cosine(progress.samples, plan.samples, peak=preset.learning_rate, warmup=6000)
+        rate = cosine(progress.samples, plan.samples, peak=preset.learning_rate, warmup=WARMUP)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = loss_of(networks, latents.to(device), tokens.to(device))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        progress.step += 1
-        progress.samples += len(latents)
-        for name, part in networks.parts().items():
-            averaged(part, shadows[name], progress.step, limit=EMA)
-        losses.append(loss.item())
-        done = progress.elapsed() > plan.minutes * 60 or progress.samples >= plan.samples
-        if progress.step % 50 == 0 or done:
-            log(
-                plan,
-                "unet",
-                samples=progress.samples,
-                loss=float(np.mean(losses[-200:])),
-                lr=optimizer.param_groups[0]["lr"],
-                hours=(progress.seconds + progress.elapsed()) / 3600,
-            )
-        if done or time.monotonic() - saved > plan.save_every_s:
-            _save(networks, plan, progress, shadows, optimizer)
-            saved = time.monotonic()
-        if done:
-            return
-
-
-Shadows = dict[str, dict[str, torch.Tensor]]
-
-
-def _restore(networks: Networks, plan: Slice, preset: Preset) -> tuple[Progress, Shadows, torch.optim.Optimizer]:
-    progress = Progress()
-    state = load_state(plan, "unet")
-    if state:
-        for name, part in networks.parts().items():
-            part.load_state_dict(state["model"][name])
-        progress = Progress(state["step"], state["samples"], state["seconds"])
-    shadows = {name: shadow_of(part) for name, part in networks.parts().items()}
-    optimizer = torch.optim.AdamW(
-        [p for part in networks.parts().values() for p in part.parameters()],
-        lr=preset.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=0.01,
-    )
-    if state:
-        optimizer.load_state_dict(state["optimizer"])
-        for name, shadow in shadows.items():
-            for key, value in state["shadows"][name].items():
-                shadow[key].copy_(value)
-    return progress, shadows, optimizer
-
-
-def _save(
-    networks: Networks, plan: Slice, progress: Progress, shadows: Shadows, optimizer: torch.optim.Optimizer
-) -> None:
-    save_state(
-        plan,
-        "unet",
-        {
-            "model": {name: part.state_dict() for name, part in networks.parts().items()},
-            "shadows": shadows,
-            "optimizer": optimizer.state_dict(),
-            "step": progress.step,
-            "samples": progress.samples,
-            "seconds": progress.seconds + progress.elapsed(),
-        },
-    )
+        trained.step(loss, rate=rate)
+        progress.advance(len(latents), loss.item())
+        if progress.step % 25 == 0:
+            trained.log(plan, loss=progress.mean(), rate=rate)
+        if progress.is_due(plan):
+            trained.save(plan)
+        if progress.is_done(plan):
+            break

@@ -4,7 +4,7 @@ Latents are made to turn and shrink with the picture, so mirrored latents are la
 (Kouzelis et al. 2025, EQ-VAE); knows no prompts.
 """
 
-import time
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from PIL import Image
 from torch.nn import functional
 
 from inference.starter.dataset import shards
-from inference.starter.loop import Progress, Slice, averaged, cosine, load_state, log, save_state, shadow_of
+from inference.starter.loop import ResumeError, Slice, Trained, cosine
 from inference.starter.models import Preset, build_vae, pick_device
 from inference.starter.warm_start import warm_start
 
@@ -25,6 +25,8 @@ CROP = 96
 KL_WEIGHT = 2e-4
 EDGE_WEIGHT = 1.0
 EMA = 0.998
+SEAL = "vae.sealed"
+SHEET_PICTURES = 6
 
 
 def crops(folder: Path, rng: np.random.Generator, batch: int) -> Iterator[torch.Tensor]:
@@ -75,80 +77,47 @@ def _edges(error: torch.Tensor) -> torch.Tensor:
     return total / 2
 
 
-def train(data: Path, preset: Preset, plan: Slice, *, seed: int = 0, decoder_only: bool = False) -> AutoencoderKL:
+def is_sealed(work: Path) -> bool:
+    """Tell whether pictures have been encoded, after which the encoder must stay as it is."""
+    return (work / SEAL).exists()
+
+
+def train(data: Path, preset: Preset, plan: Slice, *, seed: int = 0, decoder_only: bool = False) -> None:
     """Train for the slice and save; raises ResumeError. `decoder_only` leaves latents that were encoded valid."""
+    if is_sealed(plan.folder) and not decoder_only:
+        raise ResumeError("The pictures are encoded already; add --decoder-only, or start in another --work folder.")
     device = pick_device()
     vae = warm_start(build_vae(preset)).to(device, memory_format=torch.channels_last)
     vae.encoder.requires_grad_(not decoder_only)
     vae.quant_conv.requires_grad_(not decoder_only)
-    optimizer = torch.optim.AdamW(
-        [p for p in vae.parameters() if p.requires_grad], betas=(0.9, 0.99), weight_decay=0.01
-    )
-    progress, shadow = Progress(), shadow_of(vae)
-    if state := load_state(plan, "vae"):
-        vae.load_state_dict(state["model"])
-        shadow = {name: value.to(device) for name, value in state["shadow"].items()}
-        progress = Progress(state["step"], state["samples"], state["seconds"])
-        if state["decoder_only"] == decoder_only:
-            optimizer.load_state_dict(state["optimizer"])
+    trained = Trained("vae", {"vae": vae}, rate=preset.vae_rate, average=EMA)
+    trained.restore(plan)
+    progress = trained.progress
     rng = np.random.default_rng([seed, progress.step])
     torch.manual_seed(seed + progress.step)
-    saved, errors = time.monotonic(), []
-
-    def save() -> None:
-        log(
-            plan,
-            "vae",
-            samples=progress.samples,
-            psnr=-10 * np.log10(np.mean(errors[-200:])),
-            lr=optimizer.param_groups[0]["lr"],
-        )
-        save_state(
-            plan,
-            "vae",
-            {
-                "model": vae.state_dict(),
-                "shadow": shadow,
-                "optimizer": optimizer.state_dict(),
-                "step": progress.step,
-                "samples": progress.samples,
-                "seconds": progress.seconds + progress.elapsed(),
-                "decoder_only": decoder_only,
-            },
-        )
-
     for pictures in crops(data, rng, preset.vae_batch):
         rate = cosine(progress.samples, plan.samples, peak=preset.vae_rate, warmup=400)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         loss, error = loss_of(vae, pictures.to(device), rng)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        progress.step += 1
-        progress.samples += len(pictures)
-        averaged(vae, shadow, progress.step, limit=EMA)
-        errors.append(float(error))
-        done = progress.elapsed() > plan.minutes * 60 or progress.samples >= plan.samples
-        if progress.step % 50 == 0 or done or time.monotonic() - saved > plan.save_every_s:
-            save()
-            saved = time.monotonic()
-        if done:
+        trained.step(loss, rate=rate)
+        progress.advance(len(pictures), float(error))
+        if progress.step % 50 == 0:
+            trained.log(plan, psnr=-10 * math.log10(progress.mean()), rate=rate)
+        if progress.is_due(plan):
+            trained.save(plan)
+        if progress.is_done(plan):
             break
-    vae.load_state_dict(shadow)
-    sheet(vae, data, plan.folder / "vae.png")
-    return vae
+    vae.load_state_dict(trained.shadows["vae"])
+    print("PSNR over twelve whole pictures, dB:", sheet(vae, data, plan.folder / "vae.png"))
 
 
 @torch.no_grad()
 def sheet(vae: AutoencoderKL, data: Path, target: Path) -> float:
-    """Write originals over reconstructions, and return the PSNR in dB over 12 whole pictures."""
+    """Write originals over reconstructions, and return their PSNR in dB."""
     pool = next(shard for shard in shards(data) if "256x256" in shard.pictures.name).load_pictures()
     device = next(vae.parameters()).device
-    pictures = to_tensor(pool[:12]).to(device)
+    pictures = to_tensor(pool[:SHEET_PICTURES]).to(device)
     decoded = vae.decode(vae.encode(pictures).latent_dist.mode()).sample.clamp(-1, 1)
-    rows = [torch.cat(list(rows), dim=2) for rows in (pictures[:6], decoded[:6], pictures[6:], decoded[6:])]
+    rows = [torch.cat(list(half), dim=2) for half in (pictures, decoded)]
     array = ((torch.cat(rows, dim=1).permute(1, 2, 0) + 1) * 127.5).round().byte().cpu().numpy()
     Image.fromarray(array).save(target)
     return float(-10 * torch.log10(((decoded - pictures) ** 2).mean() / 4))

@@ -213,7 +213,7 @@ def test_queue_and_ledger_agree_with_a_simple_model_whatever_happens_in_whatever
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,

@@ -10,14 +10,18 @@ from typing import Any
 import mitsuba as mi
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as Picture
 
 from campaigns.demo.packshot.geometry import Mesh, backdrop, plate
 from campaigns.demo.packshot.scene import Bsdf, Part, Shot
 
 Image = npt.NDArray[np.float32]
 PASS_SAMPLES = 16  # samples rendered at once: bounds the memory of a wavefront
-GUIDE_SAMPLES = 16  # albedo and normals converge sooner than light
+GUIDE_SAMPLES = 8  # albedo and normals converge sooner than light
+COVERAGE_SAMPLES = 64
 MAX_DEPTH = 14
+MARGIN = 0.05  # around the product, as a share of the picture's width: what touches it is rendered at full size
+Window = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 def choose_variant() -> str:
@@ -33,26 +37,67 @@ def choose_variant() -> str:
 def photograph(parts: Sequence[Part], shot: Shot, *, samples: int, scale: float = 1.0) -> tuple[Image, Image]:
     """Render a product: (denoised linear RGB (H, W, 3), coverage of the product (H, W) 0..1).
 
-    For a cut-out the color is premultiplied by the coverage. scale shrinks the picture for a preview.
+    For a cut-out the color is premultiplied by the coverage. scale shrinks the picture for a preview. Around the
+    product only smooth paper is left, which is rendered at half the size.
     """
-    scene = mi.load_dict(
-        {"type": "scene", "sensor": _camera(shot, scale), **_lights(shot), **_sweep(shot), **_shapes(parts)}
-    )
-    path = mi.load_dict({"type": "path", "max_depth": MAX_DEPTH, "hide_emitters": True})
-    color = _accumulate(scene, path, samples)[..., :3]
-    surfaces = mi.load_dict({"type": "aov", "aovs": "albedo:albedo,nn:sh_normal"})
-    guides = _accumulate(scene, surfaces, min(samples, GUIDE_SAMPLES))[..., -6:]
-    coverage = _coverage(parts, shot, scale, min(samples, 64))
+    coverage = _coverage(parts, shot, scale)
+    window = _around(coverage)
+    left, top, width, height = window
+    scene = mi.load_dict({"type": "scene", **_lights(shot), **_sweep(shot), **_shapes(parts)})
+    near = _rendered(scene, _camera(shot, scale, window=window), samples)
+    color = np.zeros((*coverage.shape, 3), np.float32)
     if shot.cutout:
-        guides = guides * coverage[..., None]
-    return _denoised(color, guides[..., :3], guides[..., 3:]), coverage
+        color[top : top + height, left : left + width] = near
+        return color, coverage
+    paper = _enlarged(_rendered(scene, _camera(shot, scale / 2), samples), coverage.shape)
+    color[top : top + height, left : left + width] = near
+    weight = _feathered(coverage.shape, window)
+    return color * weight + paper * (1 - weight), coverage
 
 
-def _accumulate(scene: Any, integrator: Any, samples: int) -> Image:
+def _around(coverage: Image) -> Window:
+    """The window that holds the product and its margin."""
+    height, width = coverage.shape
+    margin = round(MARGIN * width)
+    rows, columns = np.flatnonzero(coverage.any(axis=1)), np.flatnonzero(coverage.any(axis=0))
+    left, top = max(0, int(columns[0]) - margin), max(0, int(rows[0]) - margin)
+    right, bottom = min(width, int(columns[-1]) + margin + 1), min(height, int(rows[-1]) + margin + 1)
+    return left, top, right - left, bottom - top
+
+
+def _feathered(shape: tuple[int, ...], window: Window) -> Image:
+    """How much the window counts, (H, W, 1): 1 inside, falling to 0 at its edge over most of the margin."""
+    left, top, width, height = window
+    reach = 0.8 * MARGIN * shape[1]
+    y, x = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1])[None, :] + 0.5
+    inside = np.minimum(np.minimum(x - left, left + width - x), np.minimum(y - top, top + height - y))
+    weight: Image = np.clip(inside / reach, 0, 1).astype(np.float32)[..., None]
+    return weight
+
+
+def _enlarged(image: Image, shape: tuple[int, ...]) -> Image:
+    size = shape[1], shape[0]
+    # A denoiser sees only half of the neighbors at the rim of a picture and leaves noise there.
+    image = np.pad(image[3:-3, 3:-3], ((3, 3), (3, 3), (0, 0)), mode="edge")
+    planes = [Picture.fromarray(image[..., c]).resize(size, Picture.Resampling.BICUBIC) for c in range(3)]
+    return np.stack([np.asarray(plane, dtype=np.float32) for plane in planes], axis=2)
+
+
+def _rendered(scene: Any, camera: dict[str, Any], samples: int) -> Image:
+    """What a camera sees, denoised."""
+    sensor = mi.load_dict(camera)
+    path = mi.load_dict({"type": "path", "max_depth": MAX_DEPTH, "hide_emitters": True})
+    surfaces = mi.load_dict({"type": "aov", "aovs": "albedo:albedo,nn:sh_normal"})
+    color = _accumulate(scene, sensor, path, samples)[..., :3]
+    guides = _accumulate(scene, sensor, surfaces, min(samples, GUIDE_SAMPLES))[..., -6:]
+    return _denoised(color, guides[..., :3], guides[..., 3:])
+
+
+def _accumulate(scene: Any, sensor: Any, integrator: Any, samples: int) -> Image:
     """The mean of as many passes as samples needs, none of them brighter than a lamp."""
     passes = max(1, samples // PASS_SAMPLES)
     images = (
-        np.array(mi.render(scene, integrator=integrator, spp=min(samples, PASS_SAMPLES), seed=seed))
+        np.array(mi.render(scene, sensor=sensor, integrator=integrator, spp=min(samples, PASS_SAMPLES), seed=seed))
         for seed in range(passes)
     )
     # A lone sample that finds a lamp through two layers of glass would stay as a firefly.
@@ -60,14 +105,14 @@ def _accumulate(scene: Any, integrator: Any, samples: int) -> Image:
     return total
 
 
-def _coverage(parts: Sequence[Part], shot: Shot, scale: float, samples: int) -> Image:
+def _coverage(parts: Sequence[Part], shot: Shot, scale: float) -> Image:
     """The share of each pixel that the product covers: the alpha of the product alone, in the dark, in matt black."""
     black = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}}
-    bare = [Part(part.mesh, black) for part in parts]
-    scene = mi.load_dict({"type": "scene", "sensor": _camera(shot, scale, alpha=True), **_shapes(bare)})
-    image = np.array(mi.render(scene, integrator=mi.load_dict({"type": "path", "max_depth": 2}), spp=samples))
-    alpha: Image = np.clip(image[..., 3], 0, 1).astype(np.float32)
-    return alpha
+    scene = mi.load_dict({"type": "scene", **_shapes([Part(part.mesh, black) for part in parts])})
+    flat = mi.load_dict({"type": "path", "max_depth": 2})
+    sensor = mi.load_dict(_camera(shot, scale, alpha=True))
+    alpha = _accumulate(scene, sensor, flat, COVERAGE_SAMPLES)[..., 3]
+    return np.clip(alpha, 0, 1)
 
 
 def _denoised(color: Image, albedo: Image, normal: Image) -> Image:
@@ -114,11 +159,12 @@ def _sweep(shot: Shot) -> dict[str, Any]:
     return {"sweep": _mesh(backdrop(), paper)}
 
 
-def _camera(shot: Shot, scale: float, *, alpha: bool = False) -> dict[str, Any]:
+def _camera(shot: Shot, scale: float, *, alpha: bool = False, window: Window | None = None) -> dict[str, Any]:
     elevation = np.radians(shot.elevation_deg)
     target = [shot.aim_x, 0.0, shot.look_at]
     origin = [shot.aim_x, -shot.distance * np.cos(elevation), shot.look_at + shot.distance * np.sin(elevation)]
     width, height = (round(side * scale) for side in shot.size)
+    left, top, inner_width, inner_height = window or (0, 0, width, height)
     return {
         "type": "thinlens",
         "fov": float(np.degrees(2 * np.arctan(shot.frame_cm / 2 / shot.distance))),
@@ -130,6 +176,10 @@ def _camera(shot: Shot, scale: float, *, alpha: bool = False) -> dict[str, Any]:
             "type": "hdrfilm",
             "width": width,
             "height": height,
+            "crop_offset_x": left,
+            "crop_offset_y": top,
+            "crop_width": inner_width,
+            "crop_height": inner_height,
             "pixel_format": "rgba" if alpha else "rgb",
             "rfilter": {"type": "box"},
         },

@@ -2,6 +2,9 @@
 Knows nothing about devices, batching or pictures.
 """
 
+# diffusers and transformers leave many of their functions untyped.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,70 @@
+"""Keys, inputs and runs of batches as short as tests want them."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from inference.engine.batching import BatchKey
+from inference.engine.interface import EngineInput
+
+PROMPTS = ("a red cat", "marble kitchen, sunset sky", "a jar on sand", "")
+
+
+def key_for(source, *, task="inpaint", steps=2, **changes):
+    """A key at the source's native size."""
+    key = BatchKey(
+        checkpoint=source.slug,
+        task=task,
+        width=source.native_size_px,
+        height=source.native_size_px,
+        num_inference_steps=steps,
+        guidance_scale=5.0,
+        strength=1.0,
+        scheduler="DPM++ 2M Karras",
+    )
+    return dataclasses.replace(key, **changes)
+
+
+def input_for(key, number):
+    """Input of a number: its own seed and negative prompt, one of four prompts, one of two products."""
+    rng = np.random.default_rng(number % 2)
+    product = number % 2
+    image = rng.integers(0, 256, (key.height, key.width, 3), dtype=np.uint8)
+    mask_image = np.full((key.height, key.width), 255, dtype=np.uint8)
+    mask_image[16 + 8 * product : 48, 16:48] = 0
+    return EngineInput(
+        prompt=PROMPTS[number % len(PROMPTS)],
+        negative_prompt="blurry" if number % 3 else "",
+        seed=number,
+        image=image if key.task == "inpaint" else None,
+        mask_image=mask_image if key.task == "inpaint" else None,
+    )
+
+
+def run(engine, source, key, inputs: Sequence[EngineInput], *, batch_size=4, on_progress=None, should_stop=None):
+    """The pictures of a batch, in the order they came, which must be that of the inputs."""
+    pictures = []
+    for index, picture in engine.run(
+        key,
+        inputs,
+        source=source,
+        batch_size=batch_size,
+        on_progress=on_progress or (lambda progress: None),
+        should_stop=should_stop or (lambda: False),
+    ):
+        assert index == len(pictures)
+        assert picture.shape == (key.height, key.width, 3)
+        assert picture.dtype == np.uint8
+        pictures.append(picture)
+    return pictures
+
+
+def sha256(picture):
+    return hashlib.sha256(picture.tobytes()).hexdigest()
+
+
+def difference(one, other):
+    """Mean difference in levels."""
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
