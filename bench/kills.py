@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / "campaigns" / "demo"
+DEMO_PRODUCTS = ROOT / "campaigns" / "demo" / "products.csv"
+BAD_INPUT = 2
 ROLES = {"gpu": "--queues gpu", "default": "--queues default", "beat": "celery beat", "command": "run_campaign"}
 
 
@@ -31,7 +32,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         data = options.data or Path(scratch)
         data.mkdir(parents=True, exist_ok=True)
-        brief = write_brief(data, cells=options.cells)
+        brief = write_brief(data, products=options.products, cells=options.cells)
         environment = {**os.environ, "STUDIO_DATA": str(data), "STUDIO_ENGINE": options.engine}
         started = time.monotonic()
         kills = run_with_kills(brief, data / "out", environment, options)
@@ -54,19 +55,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pause", type=float, default=6.0, help="mean seconds between kills")
     parser.add_argument("--engine", choices=("diffusers", "fixed-rate"), default="diffusers")
+    parser.add_argument("--products", type=Path, default=DEMO_PRODUCTS, help="products CSV; its first four are used")
     parser.add_argument("--data", type=Path, help="keep the data folder here instead of a temporary one")
     return parser.parse_args()
 
 
-def write_brief(data: Path, *, cells: int) -> Path:
-    """A brief of so many cells over four of the demo's products: each in one channel, under cells/8 × 2 scenes."""
-    with (DEMO / "products.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["mask"]][:4]
+def write_brief(data: Path, *, products: Path, cells: int) -> Path:
+    """A brief of so many cells over four products: each in one channel, under cells/8 × 2 scenes."""
+    folder = products.resolve().parent
+    with products.open(newline="") as file:
+        rows = list(csv.DictReader(file))[:4]
     with (data / "products.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["sku", "title", "photo", "mask"])
         writer.writeheader()
         for row in rows:
-            writer.writerow(row | {"photo": str(DEMO / row["photo"]), "mask": str(DEMO / row["mask"])})
+            mask = str(folder / row["mask"]) if row["mask"] else ""
+            writer.writerow(row | {"photo": str(folder / row["photo"]), "mask": mask})
     backdrops = ", ".join(f'"sunset sky {number}"' for number in range(cells // 8))
     brief = data / "brief.toml"
     brief.write_text(
@@ -105,7 +109,7 @@ def run_with_kills(brief: Path, out: Path, environment: dict[str, str], options:
     while True:
         time.sleep(dice.expovariate(1 / options.pause))
         if process.poll() is not None:
-            if process.returncode == 0 or kills.total() >= options.kills:
+            if process.returncode in (0, BAD_INPUT) or kills.total() >= options.kills:
                 break
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         if kills.total() < options.kills:

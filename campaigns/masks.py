@@ -10,8 +10,6 @@ from campaigns.models import MaskSource, Photo
 from gallery import storage
 from inference.engine import segment
 
-LOW_CONFIDENCE = 0.6
-
 
 def missing() -> QuerySet[Photo]:
     """Photos whose mask is still to be made."""

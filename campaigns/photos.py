@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from celery import current_app
 from django.db import transaction
 from gallery.intake import NormalizedImage, RefusedError
 
-from campaigns import tasks
 from campaigns.brief import Brief
 from campaigns.models import MaskSource, Photo, Product
 from campaigns.products_csv import ProductRow
@@ -109,5 +109,6 @@ def _photo(product: Product, upload: Upload, mask: Upload | None, *, now: dateti
         },
     )
     if is_new and mask is None:
-        transaction.on_commit(lambda: tasks.make_mask.delay(photo.pk), robust=True)
+        # By name: the task's module loads OpenCV, which only workers need. A lost message is replaced by the sweep.
+        transaction.on_commit(lambda: current_app.send_task("campaigns.make_mask", args=[photo.pk]), robust=True)
     return photo

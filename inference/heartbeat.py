@@ -4,8 +4,10 @@ Runs beside the engine in a thread of its own; knows phases and times, not pictu
 """
 
 import logging
+import os
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from django.db import Error, connection
@@ -24,13 +26,29 @@ INTERVAL_S = 15.0
 CEILING_S = {"claimed": 120.0, "load": 900.0, "encode": 120.0, "step": 180.0, "decode": 120.0, "store": 120.0}
 
 
+# A call that never returns cannot be interrupted from inside: the process ends, and whoever keeps it starts a new one.
+HANG_EXIT_CODE = 70
+
+
+def _end_process() -> None:
+    os._exit(HANG_EXIT_CODE)
+
+
 class Heartbeat:
     """``with Heartbeat(...) as pulse``: renews the leases every 15 s as long as the attempt advances."""
 
-    def __init__(self, *, batch: ClaimedBatch, worker: Worker, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        *,
+        batch: ClaimedBatch,
+        worker: Worker,
+        interval_s: float = INTERVAL_S,
+        end_process: Callable[[], None] = _end_process,
+    ) -> None:
         self.batch = batch
         self.worker = worker
         self.interval_s = interval_s
+        self.end_process = end_process
         self.is_lost = False
         self._progress = ("claimed", 0, 0)
         self._advanced_at = time.monotonic()
@@ -65,8 +83,11 @@ class Heartbeat:
 
     def _renew(self) -> None:
         phase, step, steps = self._progress
-        if time.monotonic() - self._advanced_at > CEILING_S[phase]:
+        overdue_s = time.monotonic() - self._advanced_at - CEILING_S[phase]
+        if overdue_s > 0:
             logger.error("batch %s hangs in phase %s: its lease is let go", self.batch.id, phase)
+            if overdue_s > queue.LEASE.total_seconds():
+                self.end_process()
             return
         try:
             alive = queue.heartbeat(

@@ -184,9 +184,8 @@ def _check_numbers(entry: CatalogEntry, request: ImageRequest) -> None:
         raise RequestError(f"The strength is {request.strength:g}. Give a number above 0 and up to 1.")
     # diffusers runs int(steps * strength) steps; with none of them nothing would be painted.
     if int(request.num_inference_steps * request.strength) < 1:
-        raise RequestError(
-            f"{request.num_inference_steps} steps at strength {request.strength:g} leave none to paint in. Raise either."
-        )
+        steps, strength = request.num_inference_steps, request.strength
+        raise RequestError(f"{steps} steps at strength {strength:g} leave none to run. Raise one of them.")
 
 
 def _from_json(cls: type[_Frozen], values: Any, where: str) -> _Frozen:

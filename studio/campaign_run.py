@@ -39,7 +39,6 @@ BAD_INPUT_ERRORS = (
 )
 POLL_S = 0.5
 MAX_DEATHS_WITHOUT_PROGRESS = 5
-LOW_CONFIDENCE = 0.6
 
 
 class WorkersFailedError(Exception):
@@ -196,7 +195,7 @@ def _wait_for_masks(accepted: Mapping[str, Photo], keeper: Supervisor) -> dict[s
     ]:
         raise photos.PhotosRefusedError(failures)
     for photo in wanted:
-        if photo.mask_confidence is not None and photo.mask_confidence < LOW_CONFIDENCE:
+        if photo.needs_a_look:
             print(
                 f"{sku_of[photo.pk]}: the mask was made automatically and is uncertain "
                 f"({photo.mask_confidence:.0%}); look at its lock mask, or give a mask file.",

@@ -24,7 +24,7 @@ def _configure() -> None:
         for folder in ("messages", "control"):
             (settings.BROKER_DIR / folder).mkdir(parents=True, exist_ok=True)
     app.conf.update(
-        broker_url=f"{embedded_broker.SCHEME}://" if is_embedded else settings.STUDIO_BROKER_URL,
+        broker_url=f"{embedded_broker.SCHEME}://localhost" if is_embedded else settings.STUDIO_BROKER_URL,
         broker_transport_options={
             "data_folder_in": str(settings.BROKER_DIR / "messages"),
             "data_folder_out": str(settings.BROKER_DIR / "messages"),

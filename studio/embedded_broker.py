@@ -26,19 +26,19 @@ def register() -> None:
     TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc]
+class Channel(filesystem.Channel):
     """A channel whose writes are whole."""
 
     @property
     def _folder(self) -> Path:
         return Path(self.data_folder_in)
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: object) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
         # Sorted by time of sending: the wall clock, since a monotonic one starts anew with the machine.
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         _write_whole(self._folder / name, dumps(payload))
 
-    def _get(self, queue: str) -> dict[str, Any]:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in sorted(os.listdir(self._folder)):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
@@ -48,22 +48,23 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
             except FileNotFoundError:
                 continue  # another reader won
             try:
-                payload: dict[str, Any] = loads(taken.read_text())
+                message = loads(taken.read_text())
             finally:
                 taken.unlink()
-            return payload
+            return message
         raise Empty
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
         binding = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
         self.control_folder.mkdir(parents=True, exist_ok=True)
         with _locked(self.control_folder / ".lock"):
             table = self.get_table(exchange)
             if binding not in table:
-                _write_whole(self._exchange_file(exchange), dumps([binding, *table]))
+                file = self._exchange_file(exchange)  # type: ignore[attr-defined]  # not in the stubs
+                _write_whole(file, dumps([binding, *table]))
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc]
+class Transport(filesystem.Transport):
     Channel = Channel
 
 

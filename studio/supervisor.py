@@ -110,7 +110,9 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        self._processes.clear()
+        if self._processes:
+            self._processes.clear()
+            self.on_death()
         if self._lifeline:
             for descriptor in self._lifeline:
                 os.close(descriptor)

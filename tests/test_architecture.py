@@ -1,4 +1,4 @@
-"""The four sentences of the architecture, held by tools; and each tool is seen to object when its sentence is broken."""
+"""The four sentences of the architecture, held by tools; each tool is seen to object when its sentence is broken."""
 
 import ast
 import shutil
@@ -137,11 +137,11 @@ def test_the_web_process_loads_nothing_that_only_workers_need():
 
 def test_the_packages_below_refer_to_users_and_workspaces_and_to_nothing_else_of_studio():
     referred = {
-        relation.related_model._meta.label
+        field.related_model._meta.label
         for model in apps.get_models()
         if model._meta.app_label in LOWER
-        for relation in model._meta.get_fields()
-        if relation.is_relation and not relation.auto_created and relation.related_model._meta.app_label == "studio"
+        for field in model._meta.concrete_fields
+        if field.related_model is not None and field.related_model._meta.app_label == "studio"
     }
     assert referred == {"studio.User", "studio.Workspace"}
 
@@ -153,9 +153,8 @@ def test_the_packages_below_name_studio_by_string_only_and_only_in_their_models(
             if "migrations" in source.parts:
                 continue
             for node in ast.walk(ast.parse(source.read_text())):
-                is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-                if is_text and node.value.startswith("studio."):
-                    named.add((source.name, node.value))
+                if isinstance(node, ast.Constant) and str(node.value).startswith("studio."):
+                    named.add((source.name, str(node.value)))
                 assert not (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "studio")
     assert named == {("models.py", "studio.User"), ("models.py", "studio.Workspace")}
 

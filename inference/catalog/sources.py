@@ -121,7 +121,10 @@ def stamp(source: CheckpointSource) -> tuple[FileStamp, ...]:
     """
     stamps = tuple(_stamps(source.folder))
     if not stamps:
-        raise CheckpointMissingError(f"{source.folder} holds no checkpoint yet; it is made by the first render.")
+        what_to_do = (
+            "It is made by the first render." if source.is_built_on_first_load else "Copy the checkpoint there."
+        )
+        raise CheckpointMissingError(f"{source.folder} holds no checkpoint. {what_to_do}")
     return stamps
 
 

@@ -7,11 +7,6 @@ Knows nothing about batches, prompts or pictures.
 
 from __future__ import annotations
 
-import os
-
-# What is not in a checkpoint's folder is missing; no library may ask the Hub for it. Set before they are imported.
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +16,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from inference.catalog.entry import Family as FamilyName
-from inference.catalog.sources import CheckpointSource, FileStamp, stamp
+from inference.catalog.sources import CheckpointMissingError, CheckpointSource, FileStamp, stamp
 from inference.engine import tiny
 from inference.engine.families import sd, sdxl
 from inference.engine.families.family import CheckpointFiles, Family
@@ -43,7 +38,7 @@ class LoadedCheckpoint:
 
     def is_current(self, source: CheckpointSource) -> bool:
         """Whether this is that source, its files untouched since they were read."""
-        return self.source == source and self.stamp == stamp(source)
+        return self.source == source and self.stamp == _stamp(source)
 
 
 def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
@@ -60,8 +55,11 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
         in_channels=source.in_channels,
         dtype=torch.float32 if device.type == "cpu" else torch.float16,
     )
+    # Taken before the files are read: what changes while they are read is then noticed by the next batch.
+    before = _stamp(source)
+    if before is None:
+        raise CorruptCheckpointError(f"The checkpoint in {source.folder} is gone. Copy the folder again.")
     pipeline = _read(family, files)
-    before = stamp(source)
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     inpaint = family.inpainting(pipeline)
@@ -74,6 +72,13 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
         inpaint=inpaint,
         scheduler_config=dict(pipeline.scheduler.config),
     )
+
+
+def _stamp(source: CheckpointSource) -> tuple[FileStamp, ...] | None:
+    try:
+        return stamp(source)
+    except CheckpointMissingError:
+        return None
 
 
 def _read(family: Family, files: CheckpointFiles) -> Any:

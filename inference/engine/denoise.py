@@ -54,6 +54,7 @@ def denoise(
     padded: Sequence[EngineInput],
     checkpoint: LoadedCheckpoint,
     arguments: Mapping[str, Any],
+    *,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> torch.Tensor:

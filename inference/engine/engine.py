@@ -12,8 +12,14 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-# cuBLAS reads this when it starts; without it its sums may differ from run to run (PyTorch, "Reproducibility").
+# The libraries read these when they are loaded, so they stand before them.
+# What is not in a checkpoint's folder is missing: no library may ask the Hub for it.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Without it cuBLAS's sums may differ from run to run (PyTorch, "Reproducibility").
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+# OpenMP's threads wait asleep, not spinning: beside a web server on the same two cores, spinning took up to nine times
+# the CPU time for the same batch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
@@ -101,7 +107,7 @@ class Engine:
     ) -> Iterator[tuple[int, Pixels]]:
         """One batch; see RenderEngine.run."""
         check_batch(key, inputs, source=source, batch_size=batch_size)
-        return self._run(key, tuple(inputs), source, batch_size, on_progress, should_stop)
+        return self._run(key, tuple(inputs), source, batch_size, on_progress=on_progress, should_stop=should_stop)
 
     def _run(
         self,
@@ -109,6 +115,7 @@ class Engine:
         inputs: tuple[EngineInput, ...],
         source: CheckpointSource,
         batch_size: int,
+        *,
         on_progress: OnProgress,
         should_stop: ShouldStop,
     ) -> Iterator[tuple[int, Pixels]]:
@@ -119,7 +126,9 @@ class Engine:
             checkpoint, conditioning = self._load(source, on_progress)
             padded = pad(inputs, batch_size)
             arguments = encode(key, padded, checkpoint, conditioning, on_progress)
-            latents = denoise(key, padded, checkpoint, arguments, on_progress, should_stop)[: len(inputs)]
+            latents = denoise(key, padded, checkpoint, arguments, on_progress=on_progress, should_stop=should_stop)[
+                : len(inputs)
+            ]
         broken: list[int] = []
         on_progress(Progress("decode", 0, len(inputs)))
         for index, each in enumerate(latents):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from inference.catalog.entry import SCHEDULERS, SIZE_STEP_PX
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
 
@@ -120,6 +121,10 @@ def check_batch(key: BatchKey, inputs: Sequence[EngineInput], *, source: Checkpo
         raise InputError(
             f'The batch asks for "{key.checkpoint}", the source is "{source.slug}". Pass the right source.'
         )
+    if key.width % SIZE_STEP_PX or key.height % SIZE_STEP_PX:
+        raise InputError(f"{key.width} x {key.height} cannot be painted. Take multiples of {SIZE_STEP_PX} px.")
+    if key.scheduler not in SCHEDULERS:
+        raise InputError(f'There is no scheduler "{key.scheduler}". Choose one of: {", ".join(SCHEDULERS)}.')
     if key.denoising_steps < 1:
         raise InputError("The steps times the strength leave no step to paint in. Raise one of them.")
     for index, each in enumerate(inputs):

@@ -24,8 +24,8 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from inference.catalog.sources import TINY_NATIVE_SIZE_PX
 
@@ -35,7 +35,7 @@ TEXT_WIDTH = 32
 
 
 def build_sd(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_px: int = TINY_NATIVE_SIZE_PX) -> None:
-    """Write a tiny Stable Diffusion checkpoint, with 9 input channels an inpainting one, all at once or not at all."""
+    """Write a tiny Stable Diffusion checkpoint, for inpainting with 9 input channels, all at once or not at all."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         cls = StableDiffusionInpaintPipeline if in_channels == 9 else StableDiffusionPipeline
@@ -53,7 +53,7 @@ def build_sd(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_p
 
 
 def build_sdxl(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_px: int = TINY_NATIVE_SIZE_PX) -> None:
-    """Write a tiny Stable Diffusion XL checkpoint, with 9 input channels an inpainting one, all at once or not at all."""
+    """Write a tiny Stable Diffusion XL checkpoint, for inpainting with 9 input channels, all at once or not at all."""
     time_dim = 8
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -141,7 +141,7 @@ def _scheduler(**extra: Any) -> Any:
 
 
 def _vocabulary() -> Sequence[str]:
-    letters = sorted(ByteLevel.alphabet())
+    letters = sorted(bytes_to_unicode().values())
     return [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
 
 

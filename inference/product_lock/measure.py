@@ -21,6 +21,7 @@ from inference.product_lock.reference import LockError
 
 RING_PX = 3  # the rim that is judged: this far outside the lock
 WINDOW_PX = 25  # levels are averaged along the rim over this window, so that the scene's own texture cancels out
+TEXTURE_SHARE = 0.5
 HALO_SHARE = 75  # percentile of the overshoot along the rim that is reported: texture meets it by chance on less
 
 
@@ -126,10 +127,10 @@ def _resized(plane: Gray, box: PlacedBox) -> Gray:
 
 def _laid(scaled: NDArray[np.uint8], box: PlacedBox, width: int, height: int) -> NDArray[np.uint8]:
     canvas = np.zeros((height, width, *scaled.shape[2:]), np.uint8)
-    rows, columns = np.arange(box.height) + box.y, np.arange(box.width) + box.x
-    rows_in = (rows >= 0) & (rows < height)
-    columns_in = (columns >= 0) & (columns < width)
-    canvas[np.ix_(rows[rows_in], columns[columns_in])] = scaled[np.ix_(rows_in, columns_in)]
+    first_row, first_column = max(0, -box.y), max(0, -box.x)
+    shown = scaled[first_row : max(first_row, height - box.y), first_column : max(first_column, width - box.x)]
+    row, column = box.y + first_row, box.x + first_column
+    canvas[row : row + shown.shape[0], column : column + shown.shape[1]] = shown
     return canvas
 
 
@@ -153,36 +154,42 @@ def rim_contrast(rgb: Rgb, lock: Lock, old: Rgb) -> float:
     """Overshoot of the rim towards the old background, in levels: HALO_SHARE percentile over the rim's pixels.
 
     rgb and old uint8 (H, W, 3), lock bool (H, W). At every rim pixel the mean level of the rim beside it is held
-    against the product's edge inside and the scene outside; what lies between the two is a soft edge and counts 0.
+    against the product's edge inside and the scene outside; what lies between the two is a soft edge and counts 0,
+    and so does what the scene's own texture makes likely (TEXTURE_SHARE of its standard deviation nearby).
     """
-    columns, rows = np.flatnonzero(lock.any(axis=0)), np.flatnonzero(lock.any(axis=1))
-    reach = 12 + WINDOW_PX
-    view = (
-        slice(max(0, int(rows[0]) - reach), int(rows[-1]) + reach),
-        slice(max(0, int(columns[0]) - reach), int(columns[-1]) + reach),
-    )
+    view = _around(lock)
     inside = lock[view].astype(np.uint8)
     away = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5)
     depth = cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
-    ring = (away > 0) & (away <= RING_PX)
-    scene = (away >= 6) & (away <= 12)
-    edge = (depth >= 2) & (depth <= 5)
+    ring, scene, edge = (away > 0) & (away <= RING_PX), (away >= 6) & (away <= 12), (depth >= 2) & (depth <= 5)
     if not (ring.any() and scene.any()):
         return 0.0
-    level = cv2.cvtColor(np.ascontiguousarray(rgb[view]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    before = cv2.cvtColor(np.ascontiguousarray(old[view]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    rim_mean, _ = _local_mean(level, ring)
-    old_mean, _ = _local_mean(before, ring)
-    around = [(mean, share) for mean, share in (_local_mean(level, scene), _local_mean(level, edge))]
-    high = np.maximum.reduce([np.where(share > 0, mean, 0) for mean, share in around])
-    low = np.minimum.reduce([np.where(share > 0, mean, 255) for mean, share in around])
-    bright = np.clip(np.minimum(rim_mean, old_mean) - high, 0, None)
-    dark = np.clip(low - np.maximum(rim_mean, old_mean), 0, None)
-    return float(np.percentile(np.maximum(bright, dark)[ring], HALO_SHARE))
+    level = _levels(rgb[view])
+    rim_mean, old_mean = _local_means(level, ring, ring), _local_means(_levels(old[view]), ring, ring)
+    scene_mean, edge_mean = _local_means(level, scene, ring), _local_means(level, edge, ring)
+    texture = np.sqrt(np.maximum(_local_means(level * level, scene, ring) - scene_mean**2, 0))
+    bright = np.minimum(rim_mean, old_mean) - np.fmax(edge_mean, scene_mean)
+    dark = np.fmin(edge_mean, scene_mean) - np.maximum(rim_mean, old_mean)
+    over = np.fmax(bright, dark) - TEXTURE_SHARE * texture
+    return float(np.percentile(np.clip(np.nan_to_num(over), 0, None), HALO_SHARE))
 
 
-def _local_mean(level: Levels, where: Lock) -> tuple[Levels, Levels]:
+def _around(lock: Lock) -> tuple[slice, slice]:
+    columns, rows = np.flatnonzero(lock.any(axis=0)), np.flatnonzero(lock.any(axis=1))
+    reach = 12 + WINDOW_PX
+    return (
+        slice(max(0, int(rows[0]) - reach), int(rows[-1]) + reach),
+        slice(max(0, int(columns[0]) - reach), int(columns[-1]) + reach),
+    )
+
+
+def _levels(rgb: Rgb) -> Levels:
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def _local_means(level: Levels, where: Lock, at: Lock) -> Levels:
+    """At the N pixels of `at`, the level's mean (N,) over `where` in the window around; NaN where there is none."""
     window = (WINDOW_PX, WINDOW_PX)
-    share = cv2.boxFilter(where.astype(np.float32), -1, window)
-    total = cv2.boxFilter(level * where, -1, window)
-    return (total / np.maximum(share, 1e-6)).astype(np.float32), np.where(share > 1e-5, share, 0)
+    share = cv2.boxFilter(where.astype(np.float32), -1, window)[at]
+    total = cv2.boxFilter(np.where(where, level, np.float32(0)), -1, window)[at]
+    return np.asarray(np.where(share > 1e-5, total / np.maximum(share, 1e-6), np.nan), np.float32)

@@ -5,13 +5,14 @@ Arrays are float32 RGB in 0..1 unless said otherwise; knows nothing of scenes or
 
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-Field = npt.NDArray[np.float32]
-Image = npt.NDArray[np.float32]
+Field = npt.NDArray[Any]
+Image = npt.NDArray[Any]
 Rng = np.random.Generator
 
 SIDE = 512

@@ -29,7 +29,7 @@ from inference.starter.models import (
 CAPTION_DROP = 0.12
 EMA = 0.9995
 SNR_CLAMP = 5.0
-WARMUP = 3000
+WARMUP = 1500
 
 
 @dataclass(frozen=True)

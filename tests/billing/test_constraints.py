@@ -24,7 +24,7 @@ def rows(books) -> dict[type[models.Model], int]:
         Hold: hold.pk,
         HoldAllocation: hold.allocations.get().pk,
         HoldLine: books.line(hold, 2),
-        Entry: Entry.objects.first().pk,
+        Entry: Entry.objects.earliest("pk").pk,
     }
 
 
@@ -121,7 +121,7 @@ def raw(sql: str):
 
 
 def edit_and_save() -> None:
-    entry = Entry.objects.first()
+    entry = Entry.objects.earliest("pk")
     entry.key = "other"
     entry.save()
 
@@ -131,7 +131,7 @@ def edit_and_save() -> None:
     [
         lambda: Entry.objects.update(key="other"),
         lambda: Entry.objects.all().delete(),
-        lambda: Entry.objects.first().delete(),
+        lambda: Entry.objects.earliest("pk").delete(),
         edit_and_save,
         raw("UPDATE billing_entry SET available_after = available_after + 1"),
         raw("UPDATE billing_entry SET created_at = created_at"),

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -220,6 +220,7 @@ def test_the_ledger_agrees_with_a_simple_model_whatever_happens_in_whatever_orde
             deadline=None,
             derandomize=True,
             database=None,
+            phases=(Phase.generate,),  # shrinking a failure would take minutes
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -51,7 +51,7 @@ def test_reading_what_was_never_stored_says_so():
         storage.read("7/nothing.png")
 
 
-class Breaking(ContentFile):
+class Breaking(ContentFile):  # type: ignore[type-arg]  # generic in the stubs only
     """A disk that fills up half-way, seen from the writer."""
 
     def chunks(self, chunk_size=None):

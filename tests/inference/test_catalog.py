@@ -57,7 +57,7 @@ def test_an_entry_has_shapes_for_tall_and_wide_channels_at_about_one_area(slug):
 
 
 def test_an_unknown_slug_is_answered_with_the_known_ones():
-    with pytest.raises(catalog.UnknownCheckpointError, match='no checkpoint "sd-9". Choose one of: starter, sd-1-5'):
+    with pytest.raises(catalog.UnknownCheckpointError, match=r'no checkpoint "sd-9"\. Choose one of: starter, sd-1-5'):
         catalog.entry("sd-9")
 
 
@@ -155,7 +155,7 @@ def test_the_starter_is_there_before_anything_is_installed(tmp_path, monkeypatch
     assert source.folder == tmp_path / "checkpoints" / "starter-tiny"
     assert source.is_built_on_first_load
     assert not source.folder.exists()
-    with pytest.raises(CheckpointMissingError, match="made by the first render"):
+    with pytest.raises(CheckpointMissingError, match="It is made by the first render"):
         fingerprint(source)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import get_args
 
 import pytest
@@ -74,6 +74,19 @@ def test_a_hanging_attempt_loses_its_lease(hand, batch, monkeypatch):
         assert leases() == hung
         pulse.advance("store")
         assert soon(lambda: leases() != hung)
+
+
+def test_a_process_that_hangs_beyond_its_lease_is_ended(hand, batch, monkeypatch):
+    monkeypatch.setitem(CEILING_S, "decode", 0.1)
+    monkeypatch.setattr(queue, "LEASE", timedelta(seconds=0.2))
+    ended: list[float] = []
+    started = time.monotonic()
+    with Heartbeat(
+        batch=batch, worker=hand, interval_s=BEAT_S, end_process=lambda: ended.append(time.monotonic())
+    ) as p:
+        p.advance("decode")
+        assert soon(lambda: bool(ended))
+    assert ended[0] - started >= 0.3
 
 
 def test_an_attempt_that_nobody_waits_for_any_more_is_told_so(hand, batch):

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -84,7 +85,7 @@ def test_holds_at_the_same_time_never_spend_more_than_there_is(make_workspace):
 def test_holds_at_the_same_time_never_pass_a_budget(make_workspace):
     workspace = make_workspace()
     budget_id = ledger.open_budget(workspace_id=workspace.pk, name="Autumn", amount=5000)
-    results = together([lambda n=n: hold_one(workspace.pk, f"{n}", budget_id) for n in range(12)])
+    results = together([partial(hold_one, workspace.pk, f"{n}", budget_id) for n in range(12)])
     assert [type(error) for error in raised(results)] == [OverBudgetError] * 7
     assert Budget.objects.get().held == 5000
     assert nothing_is_broken()
@@ -94,7 +95,7 @@ def test_the_day_is_granted_once_however_many_ask_first(make_workspace):
     workspace = make_workspace()
     for day in range(1, 6):
         tomorrow = NOW + timedelta(days=day)
-        top_up = [lambda now=tomorrow: ledger.top_up(workspace_id=workspace.pk, now=now)] * 8
+        top_up = [partial(ledger.top_up, workspace_id=workspace.pk, now=tomorrow)] * 8
         assert raised(together(top_up)) == []
     assert Grant.objects.filter(kind=GrantKind.DAILY).count() == 6
     assert nothing_is_broken()
@@ -106,8 +107,8 @@ def test_a_line_is_resolved_once_however_many_try(make_workspace):
         hold_one(workspace.pk, f"{number}")
         line_id = HoldLine.objects.latest("pk").pk
         settle = [
-            lambda pk=line_id: ledger.capture(line_id=pk, amount=1000, now=NOW),
-            lambda pk=line_id: ledger.release(line_id=pk, now=NOW),
+            partial(ledger.capture, line_id=line_id, amount=1000, now=NOW),
+            partial(ledger.release, line_id=line_id, now=NOW),
         ] * 3
         assert [type(error) for error in raised(together(settle))] == [AlreadyResolvedError] * 5
     assert nothing_is_broken()
@@ -122,9 +123,9 @@ def test_of_complete_cancel_and_reap_at_the_same_moment_one_decides(desk):
         assert batch is not None
         done, _, reaped = results = together(
             [
-                lambda render=batch.renders[0]: complete(render, now=late),
-                lambda pk=generation.pk: queue.cancel(generation_id=pk, now=late),
-                lambda: queue.reap(now=late),
+                partial(complete, batch.renders[0], now=late),
+                partial(queue.cancel, generation_id=generation.pk, now=late),
+                partial(queue.reap, now=late),
             ]
         )
         row = desk.row(render_id)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu import Connection, Exchange, Queue
@@ -34,9 +35,10 @@ def broker(tmp_path):
         yield connection
 
 
-def read_all(connection: Connection, name: str = "gpu") -> list[object]:
+def read_all(connection: Connection, name: str = "gpu") -> list[Any]:
     """Every message that waits, taken and acknowledged."""
-    waiting, bodies = connection.SimpleQueue(name), []
+    waiting = connection.SimpleQueue(name)
+    bodies: list[Any] = []
     while True:
         try:
             message = waiting.get_nowait()
@@ -73,6 +75,7 @@ def test_a_message_that_is_still_being_written_is_not_seen(broker, tmp_path):
 
 def test_a_reader_meets_only_whole_messages_while_others_write(broker, tmp_path):
     body = "x" * 300_000
+    broker.SimpleQueue("gpu").close()  # bound, before two threads of this process try to at once
 
     def write() -> None:
         with connect(tmp_path) as connection, connection.SimpleQueue("gpu") as sending:
@@ -82,7 +85,7 @@ def test_a_reader_meets_only_whole_messages_while_others_write(broker, tmp_path)
     writers = [threading.Thread(target=write) for _ in range(2)]
     for writer in writers:
         writer.start()
-    read: list[object] = []
+    read: list[Any] = []
     with connect(tmp_path) as connection:
         while any(writer.is_alive() for writer in writers):
             read += read_all(connection)
@@ -95,10 +98,10 @@ def test_no_message_reaches_two_readers(broker, tmp_path):
     with broker.SimpleQueue("gpu") as sending:
         for number in range(MESSAGES):
             sending.put(number)
-    read: list[list[object]] = [[], [], []]
+    read: list[list[Any]] = [[], [], []]
     ready = threading.Barrier(len(read))
 
-    def take(mine: list[object]) -> None:
+    def take(mine: list[Any]) -> None:
         with connect(tmp_path) as connection:
             ready.wait(timeout=30)
             mine += read_all(connection)
@@ -134,6 +137,7 @@ def test_processes_that_bind_at_the_same_time_all_stand_in_the_table(broker, tmp
 TAKE_ONE_AND_HANG = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from tests.studio.test_embedded_broker import connect
 message = connect(Path(sys.argv[1])).SimpleQueue("gpu").get_nowait()
 print(message.payload, flush=True)

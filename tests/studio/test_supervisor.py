@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from studio import supervisor
+from studio.settings import BASE_DIR
 from studio.supervisor import Role, Supervisor, is_alive
 
 CHILD = """
@@ -56,6 +57,10 @@ def soon(is_so: Callable[[], bool], *, within_s: float = 20.0) -> bool:
     return False
 
 
+def is_leading(keeper: Supervisor) -> bool:
+    return keeper.is_leading
+
+
 def both_started(folder: Path) -> bool:
     return all(pids(folder, name) for name in ("one", "two"))
 
@@ -74,11 +79,11 @@ def keeper(tmp_path, monkeypatch):
 
 def test_the_roles_run_until_they_are_stopped_and_leave_a_log_each(keeper, tmp_path):
     assert keeper.start()
-    assert keeper.is_leading
+    assert is_leading(keeper)
     assert soon(lambda: both_started(tmp_path))
     assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["one.log", "two.log"]
     keeper.stop()
-    assert not keeper.is_leading
+    assert not is_leading(keeper)
     assert all_ended(tmp_path)
 
 
@@ -116,11 +121,11 @@ def test_a_second_supervisor_over_the_same_folder_waits_and_takes_over(keeper, t
     try:
         assert not second.start()
         second.check()
-        assert not second.is_leading
+        assert not is_leading(second)
         assert len(pids(tmp_path, "one")) == 1
         keeper.stop()
         second.check()
-        assert second.is_leading
+        assert is_leading(second)
         assert soon(lambda: len(pids(tmp_path, "one")) == 2)
     finally:
         second.stop()
@@ -128,7 +133,7 @@ def test_a_second_supervisor_over_the_same_folder_waits_and_takes_over(keeper, t
 
 
 def test_the_children_end_when_the_supervisor_is_killed_and_the_next_one_can_start(keeper, tmp_path):
-    first = subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)], cwd=supervisor.BASE_DIR)
+    first = subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)], cwd=BASE_DIR)
     assert soon(lambda: both_started(tmp_path))
     assert not keeper.start()
     os.kill(first.pid, signal.SIGKILL)
@@ -167,7 +172,7 @@ def test_a_process_ends_when_the_other_end_of_its_lifeline_closes(code, status):
         stdout=subprocess.PIPE,
         env={**os.environ, "STUDIO_LIFELINE_FD": str(reading_end)},
         pass_fds=(reading_end,),
-        cwd=supervisor.BASE_DIR,
+        cwd=BASE_DIR,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -182,7 +187,7 @@ def test_a_process_without_a_supervisor_has_no_lifeline_and_lives_on():
     code = "from studio import lifeline; lifeline.hold(); print('lives on')"
     env = {name: value for name, value in os.environ.items() if name != "STUDIO_LIFELINE_FD"}
     result = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=supervisor.BASE_DIR, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=env, cwd=BASE_DIR, capture_output=True, text=True, check=True
     )
     assert result.stdout == "lives on\n"
 

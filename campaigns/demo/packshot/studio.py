@@ -18,7 +18,8 @@ from campaigns.demo.packshot.scene import Bsdf, Part, Shot
 Image = npt.NDArray[np.float32]
 PASS_SAMPLES = 16  # samples rendered at once: bounds the memory of a wavefront
 GUIDE_SAMPLES = 8  # albedo and normals converge sooner than light
-COVERAGE_SAMPLES = 64
+COVERAGE_SAMPLES = 32
+PAPER_SCALE = 0.25  # away from the product there is only smooth paper
 MAX_DEPTH = 14
 MARGIN = 0.05  # around the product, as a share of the picture's width: what touches it is rendered at full size
 Window = tuple[int, int, int, int]  # left, top, width, height in pixels
@@ -37,32 +38,34 @@ def choose_variant() -> str:
 def photograph(parts: Sequence[Part], shot: Shot, *, samples: int, scale: float = 1.0) -> tuple[Image, Image]:
     """Render a product: (denoised linear RGB (H, W, 3), coverage of the product (H, W) 0..1).
 
-    For a cut-out the color is premultiplied by the coverage. scale shrinks the picture for a preview. Around the
-    product only smooth paper is left, which is rendered at half the size.
+    For a cut-out the color is premultiplied by the coverage. scale shrinks the picture for a preview. Only the
+    product's surroundings are rendered at full size, the paper beyond them at PAPER_SCALE of it.
     """
-    coverage = _coverage(parts, shot, scale)
-    window = _around(coverage)
+    window = _around(parts, shot, scale)
     left, top, width, height = window
+    place = np.s_[top : top + height, left : left + width]
+    size = round(shot.size[1] * scale), round(shot.size[0] * scale)
+    color, coverage = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    coverage[place] = _coverage(parts, _camera(shot, scale, alpha=True, window=window), COVERAGE_SAMPLES)
     scene = mi.load_dict({"type": "scene", **_lights(shot), **_sweep(shot), **_shapes(parts)})
-    near = _rendered(scene, _camera(shot, scale, window=window), samples)
-    color = np.zeros((*coverage.shape, 3), np.float32)
+    color[place] = _rendered(scene, _camera(shot, scale, window=window), samples)
     if shot.cutout:
-        color[top : top + height, left : left + width] = near
         return color, coverage
-    paper = _enlarged(_rendered(scene, _camera(shot, scale / 2), samples), coverage.shape)
-    color[top : top + height, left : left + width] = near
-    weight = _feathered(coverage.shape, window)
+    paper = _enlarged(_rendered(scene, _camera(shot, scale * PAPER_SCALE), 2 * samples), size)
+    weight = _feathered(size, window)
     return color * weight + paper * (1 - weight), coverage
 
 
-def _around(coverage: Image) -> Window:
-    """The window that holds the product and its margin."""
+def _around(parts: Sequence[Part], shot: Shot, scale: float) -> Window:
+    """The window that holds the product and its margin, found on a small picture."""
+    coverage = _coverage(parts, _camera(shot, scale * PAPER_SCALE, alpha=True), COVERAGE_SAMPLES)
     height, width = coverage.shape
-    margin = round(MARGIN * width)
     rows, columns = np.flatnonzero(coverage.any(axis=1)), np.flatnonzero(coverage.any(axis=0))
+    margin = round(MARGIN * width) + 1
     left, top = max(0, int(columns[0]) - margin), max(0, int(rows[0]) - margin)
     right, bottom = min(width, int(columns[-1]) + margin + 1), min(height, int(rows[-1]) + margin + 1)
-    return left, top, right - left, bottom - top
+    enlarge = round(1 / PAPER_SCALE)
+    return left * enlarge, top * enlarge, (right - left) * enlarge, (bottom - top) * enlarge
 
 
 def _feathered(shape: tuple[int, ...], window: Window) -> Image:
@@ -105,13 +108,12 @@ def _accumulate(scene: Any, sensor: Any, integrator: Any, samples: int) -> Image
     return total
 
 
-def _coverage(parts: Sequence[Part], shot: Shot, scale: float) -> Image:
+def _coverage(parts: Sequence[Part], camera: dict[str, Any], samples: int) -> Image:
     """The share of each pixel that the product covers: the alpha of the product alone, in the dark, in matt black."""
     black = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}}
     scene = mi.load_dict({"type": "scene", **_shapes([Part(part.mesh, black) for part in parts])})
     flat = mi.load_dict({"type": "path", "max_depth": 2})
-    sensor = mi.load_dict(_camera(shot, scale, alpha=True))
-    alpha = _accumulate(scene, sensor, flat, COVERAGE_SAMPLES)[..., 3]
+    alpha = _accumulate(scene, mi.load_dict(camera), flat, samples)[..., 3]
     return np.clip(alpha, 0, 1)
 
 

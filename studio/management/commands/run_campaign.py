@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class Command(BaseCommand):
     def handle(self, *, brief: Path, out: Path | None, plan: bool, **options: object) -> None:
         if out and out.exists() and not (out.is_dir() and os.access(out, os.W_OK)):
             raise CommandError(f"{out} is not a folder that can be written. Give another --out.", returncode=BAD_INPUT)
+        # Whoever ends this from outside means the same as Ctrl-C: end the workers, lose nothing.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         workspace = embedded.prepare()
         with campaign_run.scratch_folder() as scratch:
             try:

@@ -18,8 +18,16 @@ class Command(BaseCommand):
         password = _password()
         for role in Role:
             email = f"{role.value}@demo.example"
+            # The demo's owner also runs the installation, and so may look into Django's admin.
+            is_operator = role == Role.OWNER
             user, is_new = User.objects.get_or_create(
-                email=email, defaults={"username": role.value, "first_name": role.label, "is_staff": role == Role.OWNER}
+                email=email,
+                defaults={
+                    "username": role.value,
+                    "first_name": role.label,
+                    "is_staff": is_operator,
+                    "is_superuser": is_operator,
+                },
             )
             if is_new:
                 user.set_password(password)

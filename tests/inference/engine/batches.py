@@ -43,9 +43,11 @@ def input_for(key, number):
     )
 
 
-def run(engine, source, key, inputs: Sequence[EngineInput], *, batch_size=4, on_progress=None, should_stop=None):
-    """The pictures of a batch, in the order they came, which must be that of the inputs."""
-    pictures = []
+def run(
+    engine, source, key, inputs: Sequence[EngineInput], *, batch_size=4, on_progress=None, should_stop=None, into=None
+):
+    """The pictures of a batch, of which none is missing; `into` gets (index, picture) as they come."""
+    arrived = [] if into is None else into
     for index, picture in engine.run(
         key,
         inputs,
@@ -54,11 +56,11 @@ def run(engine, source, key, inputs: Sequence[EngineInput], *, batch_size=4, on_
         on_progress=on_progress or (lambda progress: None),
         should_stop=should_stop or (lambda: False),
     ):
-        assert index == len(pictures)
         assert picture.shape == (key.height, key.width, 3)
         assert picture.dtype == np.uint8
-        pictures.append(picture)
-    return pictures
+        arrived.append((index, picture))
+    assert [index for index, _ in arrived] == list(range(len(inputs)))
+    return [picture for _, picture in arrived]
 
 
 def sha256(picture):

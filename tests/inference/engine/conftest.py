@@ -2,9 +2,12 @@
 
 import pytest
 
+# First, because it sets what torch reads when it is loaded.
+from inference.engine.engine import Engine
+
+# isort: split
 from inference.catalog import sources
 from inference.engine import tiny
-from inference.engine.engine import Engine
 
 NATIVE_PX = 64
 
