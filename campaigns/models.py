@@ -25,7 +25,7 @@ class MaskSource(models.TextChoices):
     OPENCV = "opencv"
 
 
-# Below it a person should look at an automatic mask: on plain backgrounds it comes out above 0.9, on busy ones near 0.4.
+# Below it a person should look at an automatic mask: plain backgrounds come out above 0.9, busy ones near 0.4.
 LOW_CONFIDENCE = 0.75
 
 

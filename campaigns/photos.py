@@ -7,12 +7,12 @@ from pathlib import Path
 
 from celery import current_app
 from django.db import transaction
-from gallery.intake import NormalizedImage, RefusedError
 
 from campaigns.brief import Brief
 from campaigns.models import MaskSource, Photo, Product
 from campaigns.products_csv import ProductRow
 from gallery import intake
+from gallery.intake import NormalizedImage, RefusedError
 from gallery.models import Upload
 
 

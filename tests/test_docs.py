@@ -17,7 +17,7 @@ def doc(name: str) -> str:
 def test_every_setting_is_documented_and_nothing_else() -> None:
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', doc("studio/settings.py")))
     scripts = "".join(path.read_text() for path in (ROOT / "script").iterdir())
-    read |= {name for name in re.findall(r"\$\{(STUDIO_VENV)", scripts)}
+    read |= set(re.findall(r"\$\{(STUDIO_VENV)", scripts))
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", doc("docs/settings.md"), re.MULTILINE))
     assert documented == read
 

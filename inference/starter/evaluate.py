@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,8 @@ from inference.starter.grammar import (
 from inference.starter.render import render
 
 SIDE = 96
+# A StableDiffusionPipeline: type checkers see no call on it.
+Pipeline = Any
 HEADS: dict[str, tuple[str, ...]] = {
     "backdrop": tuple(BACKDROPS),
     "surface": tuple(SURFACES),
@@ -106,7 +109,7 @@ def train_classifier(file: Path, *, pictures: int, epochs: int) -> Classifier:
             logits = network(batch)
             loss = sum(nn.functional.cross_entropy(logits[h], targets[chosen, i]) for i, h in enumerate(HEADS))
             optimizer.zero_grad()
-            torch.as_tensor(loss).backward()
+            torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     torch.save(network.state_dict(), file)
@@ -133,7 +136,7 @@ def hits(network: Classifier, pictures: list[npt.NDArray[np.uint8]], scenes: lis
 
 
 def draw(
-    pipeline: StableDiffusionPipeline, prompts: list[str], *, steps: int, guidance: float, seed: int = 0
+    pipeline: Pipeline, prompts: list[str], *, steps: int, guidance: float, seed: int = 0
 ) -> list[npt.NDArray[np.uint8]]:
     """Draw one 256-pixel picture per prompt in batches of four, each from its own generator."""
     pictures: list[npt.NDArray[np.uint8]] = []
@@ -153,15 +156,17 @@ def draw(
     return pictures
 
 
-def load(folder: Path) -> StableDiffusionPipeline:
+def load(folder: Path) -> Pipeline:
     """Load the exported folder in float32 with DPM++ 2M, its default in the studio."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, local_files_only=True, torch_dtype=torch.float32)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    pipeline: Pipeline = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+        folder, local_files_only=True, torch_dtype=torch.float32
+    )
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def score(pipeline: StableDiffusionPipeline, network: Classifier, *, prompts: int, guidance: float) -> list[Score]:
+def score(pipeline: Pipeline, network: Classifier, *, prompts: int, guidance: float) -> list[Score]:
     """Score held-out combinations: what was asked against what the classifier finds, beside real renders."""
     rng = np.random.default_rng(SEED + 1)
     scenes = [sample_scene(rng, held_out=True) for _ in range(prompts)]

@@ -5,6 +5,7 @@ Knows no training; half-precision safetensors, no safety checker and no feature 
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -25,10 +26,10 @@ def load_networks(work: Path, preset: Preset) -> Networks:
     return networks
 
 
-def pipeline(work: Path, preset: Preset) -> StableDiffusionPipeline:
+def pipeline(work: Path, preset: Preset) -> Any:
     """Put the pipeline together from the training state, in float32."""
     networks = load_networks(work, preset)
-    return StableDiffusionPipeline(
+    return StableDiffusionPipeline(  # type: ignore[no-untyped-call]
         vae=load_vae(work, preset),
         text_encoder=networks.text_encoder,
         tokenizer=networks.tokenizer,

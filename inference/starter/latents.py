@@ -11,12 +11,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers import AutoencoderKL
 
 from inference.starter.dataset import Shard, shards
 from inference.starter.grammar import Scene
 from inference.starter.loop import load_state, save_state, shadow_of
-from inference.starter.models import Preset, build_vae, pick_device
+from inference.starter.models import Preset, Vae, build_vae, pick_device
 from inference.starter.train_vae import SEAL, is_sealed, to_tensor
 
 SCALES = {"full": 1, "half": 2}
@@ -30,7 +29,7 @@ class Pool:
     scenes: list[Scene]
 
 
-def load_vae(work: Path, preset: Preset) -> AutoencoderKL:
+def load_vae(work: Path, preset: Preset) -> Vae:
     """Load the averaged autoencoder of the training in this folder, sealing it on first use."""
     state = load_state(work / "vae.pt")
     vae = build_vae(preset)
@@ -46,7 +45,7 @@ def load_vae(work: Path, preset: Preset) -> AutoencoderKL:
 
 
 @torch.no_grad()
-def _seal(vae: AutoencoderKL, data: Path) -> None:
+def _seal(vae: Vae, data: Path) -> None:
     pictures = np.concatenate(
         [shard.load_pictures()[:16] for shard in shards(data) if "256x256" in shard.pictures.name][:8]
     )
@@ -74,7 +73,7 @@ def encode_shards(work: Path, preset: Preset, *, scale: str, limit: int) -> None
         os.replace(partial, _latent_file(shard, scale))
 
 
-def _encode(vae: AutoencoderKL, pictures: npt.NDArray[np.uint8], shrink: int) -> npt.NDArray[np.float16]:
+def _encode(vae: Vae, pictures: npt.NDArray[np.uint8], shrink: int) -> npt.NDArray[np.float16]:
     if shrink > 1:
         size = (pictures.shape[2] // shrink, pictures.shape[1] // shrink)
         pictures = np.stack([cv2.resize(np.ascontiguousarray(p), size, interpolation=cv2.INTER_AREA) for p in pictures])

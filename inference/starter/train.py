@@ -11,7 +11,6 @@ import torch
 
 from inference.starter import train_unet, train_vae
 from inference.starter.dataset import render_shards
-from inference.starter.export import export
 from inference.starter.latents import SCALES, encode_shards
 from inference.starter.loop import ResumeError, Slice
 from inference.starter.models import PRESETS
@@ -72,6 +71,9 @@ def _unet(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    # The pipelines take many seconds to import, which no slice of a training should pay.
+    from inference.starter.export import export
+
     export(options.work, PRESETS[options.preset], options.folder)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -19,6 +18,8 @@ from inference.starter.loop import Slice, Trained, cosine
 from inference.starter.models import (
     TOKENS,
     Preset,
+    Scheduler,
+    Unet,
     build_scheduler,
     build_text_encoder,
     build_unet,
@@ -36,10 +37,10 @@ WARMUP = 1500
 class Networks:
     """What is trained, with the tokenizer and the noise schedule it is trained for."""
 
-    unet: UNet2DConditionModel
+    unet: Unet
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
-    scheduler: DDIMScheduler
+    scheduler: Scheduler
 
     def parts(self) -> dict[str, torch.nn.Module]:
         """The trained networks by name."""
@@ -90,7 +91,8 @@ def loss_of(networks: Networks, latents: torch.Tensor, tokens: torch.Tensor) -> 
     signal = networks.scheduler.alphas_cumprod.to(latents.device)[steps]
     weight = (SNR_CLAMP * (1 - signal)).clamp(max=1.0)
     errors = functional.mse_loss(predicted.float(), target, reduction="none").mean((1, 2, 3))
-    return (errors * weight).mean()
+    loss: torch.Tensor = (errors * weight).mean()
+    return loss
 
 
 def train(work: Path, preset: Preset, plan: Slice, *, scale: str, seed: int = 0) -> None:
@@ -98,7 +100,7 @@ def train(work: Path, preset: Preset, plan: Slice, *, scale: str, seed: int = 0)
     device = pick_device()
     networks = build(work, preset)
     networks.unet.to(device, memory_format=torch.channels_last)
-    networks.text_encoder.to(device)
+    torch.nn.Module.to(networks.text_encoder, device)
     trained = Trained("unet", networks.parts(), rate=preset.learning_rate, average=EMA)
     trained.restore(plan)
     progress = trained.progress

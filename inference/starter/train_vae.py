@@ -7,18 +7,18 @@ Latents are made to turn and shrink with the picture, so mirrored latents are la
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers import AutoencoderKL
 from PIL import Image
 from torch.nn import functional
 
 from inference.starter.dataset import shards
 from inference.starter.loop import ResumeError, Slice, Trained, cosine
-from inference.starter.models import Preset, build_vae, pick_device
+from inference.starter.models import Preset, Vae, build_vae, pick_device
 from inference.starter.warm_start import warm_start
 
 CROP = 96
@@ -38,23 +38,24 @@ def crops(folder: Path, rng: np.random.Generator, batch: int) -> Iterator[torch.
             yield to_tensor(np.stack([_crop(pools[int(rng.integers(len(pools)))], rng) for _ in range(batch)]))
 
 
-def _crop(pool: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def _crop(pool: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
     half = rng.random() < 0.3
     side = CROP * 2 if half else CROP
     count, height, width = pool.shape[:3]
     y, x = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    part = pool[int(rng.integers(count)), y : y + side, x : x + side]
-    part = cv2.resize(np.ascontiguousarray(part), (CROP, CROP), interpolation=cv2.INTER_AREA) if half else part
-    return part[:, ::-1] if rng.random() < 0.5 else part  # type: ignore[return-value]
+    part = np.array(pool[int(rng.integers(count)), y : y + side, x : x + side])
+    if half:
+        part = cv2.resize(part, (CROP, CROP), interpolation=cv2.INTER_AREA)
+    return part[:, ::-1] if rng.random() < 0.5 else part
 
 
-def to_tensor(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+def to_tensor(pictures: npt.NDArray[Any]) -> torch.Tensor:
     """Turn count x height x width x 3 uint8 into count x 3 x height x width float32 in -1..1."""
     tensor = torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float()
     return (tensor / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def loss_of(vae: AutoencoderKL, pictures: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def loss_of(vae: Vae, pictures: torch.Tensor, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the training loss and the mean squared error; pictures in -1..1."""
     posterior = vae.encode(pictures).latent_dist
     latents, target = posterior.sample(), pictures
@@ -111,7 +112,7 @@ def train(data: Path, preset: Preset, plan: Slice, *, seed: int = 0, decoder_onl
 
 
 @torch.no_grad()
-def sheet(vae: AutoencoderKL, data: Path, target: Path) -> float:
+def sheet(vae: Vae, data: Path, target: Path) -> float:
     """Write originals over reconstructions, and return their PSNR in dB."""
     pool = next(shard for shard in shards(data) if "256x256" in shard.pictures.name).load_pictures()
     device = next(vae.parameters()).device

@@ -3,12 +3,15 @@
 Training then only has to add what averaging loses; on a CPU that saves the first hours. Knows no data.
 """
 
+from typing import Any
+
 import torch
-from diffusers import AutoencoderKL
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
+
+from inference.starter.models import Vae
 
 COLORS = 3
 CONSTANT = 3.0
@@ -16,11 +19,12 @@ QUIET_LOG_VARIANCE = -7.0
 
 
 @torch.no_grad()
-def warm_start(vae: AutoencoderKL) -> AutoencoderKL:
+def warm_start(vae: Vae) -> Vae:
     """Set the weights so that the first three latents are the local mean color, and return the network.
 
     Channels 0-2 carry the color through every layer, 3-5 its negative before the last nonlinearity, since
-    silu(x) - silu(-x) = x; a few constant channels there keep the group norm from rescaling the picture.
+    silu(x) - silu(-x) = x; a few constant channels there keep the group norm from rescaling the picture. The first two
+    and the last two of the network's widths must differ.
     """
     for half in (vae.encoder, vae.decoder):
         for module in half.modules():
@@ -33,11 +37,7 @@ def warm_start(vae: AutoencoderKL) -> AutoencoderKL:
                 _carry(module.conv, line[:, None] * line[None])
     _carry(vae.encoder.conv_in, _middle(3))
     _carry(vae.decoder.conv_in, _middle(3))
-    _split(
-        vae.encoder.down_blocks[-1].resnets[-1]
-        if _widens(vae.encoder.down_blocks[-1])
-        else vae.encoder.down_blocks[-1].resnets[0]
-    )
+    _split(vae.encoder.down_blocks[-1].resnets[0])
     _split(vae.decoder.up_blocks[-1].resnets[0])
     _gather(vae.encoder.conv_out, vae.encoder.conv_norm_out)
     _gather(vae.decoder.conv_out, vae.decoder.conv_norm_out)
@@ -55,11 +55,7 @@ def _middle(side: int) -> torch.Tensor:
     return kernel
 
 
-def _widens(block: nn.Module) -> bool:
-    return block.resnets[-1].conv_shortcut is not None
-
-
-def _carry(convolution: nn.Conv2d, kernel: torch.Tensor) -> None:
+def _carry(convolution: Any, kernel: torch.Tensor) -> None:
     """Let the color channels through by this kernel, untouched by the others."""
     convolution.weight[:COLORS] = 0
     convolution.bias[:COLORS] = 0
@@ -67,7 +63,7 @@ def _carry(convolution: nn.Conv2d, kernel: torch.Tensor) -> None:
         convolution.weight[channel, channel] = kernel
 
 
-def _split(block: ResnetBlock2D) -> None:
+def _split(block: Any) -> None:
     """Write the color's negative into channels 3-5 and constants into a quarter, half of them negative."""
     convolution = block.conv_shortcut
     width = convolution.out_channels
@@ -79,7 +75,7 @@ def _split(block: ResnetBlock2D) -> None:
     convolution.bias[width - max(4, width // 4) // 2 :] = -CONSTANT
 
 
-def _gather(convolution: nn.Conv2d, norm: nn.GroupNorm) -> None:
+def _gather(convolution: Any, norm: nn.GroupNorm) -> None:
     """Read the color back as the difference of the two channels, undoing the norm's scale as far as it is known."""
     width = norm.num_channels
     scale = (max(4, width // 4) / width) ** 0.5 * CONSTANT

@@ -68,7 +68,12 @@ def test_the_contact_sheet_shows_each_frame_at_its_row_and_column(tmp_path: Path
     ]
     contact_sheet.draw(title="Shelf", subtitle="2 images", frames=frames, out=tmp_path / "sheet.png")
     sheet = Image.open(tmp_path / "sheet.png").convert("RGB")
-    red = [(x, y) for x in range(0, sheet.width, 8) for y in range(0, sheet.height, 8) if sheet.getpixel((x, y)) == (255, 0, 0)]
+    red = [
+        (x, y)
+        for x in range(0, sheet.width, 8)
+        for y in range(0, sheet.height, 8)
+        if sheet.getpixel((x, y)) == (255, 0, 0)
+    ]
     upper = [x for x, y in red if y < sheet.height * 0.55]
     lower = [x for x, y in red if y > sheet.height * 0.65]
     assert upper

@@ -380,6 +380,7 @@ def test_a_render_that_had_to_run_alone_still_does_after_its_worker_was_asked_to
     queue.reap(now=desk.later(minutes=2))
     alone = claim(hand, now=desk.now)
     assert alone is not None
+    desk.ask(2)  # could share its batch, were it allowed to
     queue.give_back(render=alone.renders[0], code="shutdown", reason="Asked to stop.", now=desk.now)
     assert claimed_ids(claim(hand, now=desk.now)) == ids[:1]
 

@@ -160,6 +160,18 @@ class QueueMachine(RuleBasedStateMachine):
             model.stop_or_retry()
         self.hands[hand] = worker(now=self.now)
 
+    @precondition(lambda self: self.attempts)
+    @rule(how=st.sampled_from(["complete", "fail", "retry", "storage"]))
+    def die_and_answer_when_another_is_at_it(self, how: str) -> None:
+        """The dangerous order: taken back, claimed by another worker, then the first one answers after all."""
+        running = [attempt for attempt in self.attempts if self.is_current(attempt)]
+        for hand in range(HANDS):
+            self.bury(hand)
+        self.claim(0, 4)
+        for attempt in running:
+            with pytest.raises(StaleAttemptError):
+                self._answer(attempt, how)
+
     @precondition(lambda self: self.renders)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:

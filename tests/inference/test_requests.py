@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,9 @@ STARTER = catalog.entry("starter")
 PRODUCT = ProductReference(photo="1/a.png", lock_mask="1/b.png", placement=Placement(scale=0.6, anchor="bottom"))
 
 
-def request(**settings):
-    return image_request(STARTER, **{"prompt": "a red cat", "seed": 1, "width": 1024, "height": 768, **settings})
+def request(**asked: Any) -> ImageRequest:
+    settings: Any = {"prompt": "a red cat", "seed": 1, "width": 1024, "height": 768, **asked}
+    return image_request(STARTER, **settings)
 
 
 def test_a_request_takes_the_defaults_of_its_entry():
@@ -156,7 +158,7 @@ def test_what_shares_a_forward_pass_has_one_key_and_anything_else_another():
     assert (
         batch_key(request(prompt="other", seed=9, negative_prompt="x", width=2048, height=1536), STARTER.sizes) == key
     )
-    changes = [
+    changes: list[dict[str, Any]] = [
         {"num_inference_steps": 13},
         {"guidance_scale": 5.5},
         {"scheduler": "Euler"},

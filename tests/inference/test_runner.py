@@ -49,9 +49,7 @@ def product(workspace: Workspace) -> ProductReference:
 
 def ask(workspace: Workspace, requests: Sequence[ImageRequest], key: str = "ask") -> Generation:
     queued = [QueuedRequest(request=r, batch_key=batch_key(r, SOURCE.sizes).digest()) for r in requests]
-    generation, _ = queue.enqueue(
-        workspace_id=workspace.pk, key=key, requests=queued, entry=ENTRY, now=clock.now()
-    )
+    generation, _ = queue.enqueue(workspace_id=workspace.pk, key=key, requests=queued, entry=ENTRY, now=clock.now())
     return generation
 
 

@@ -158,6 +158,26 @@ def test_a_worker_killed_with_a_message_in_hand_loses_that_one_only(broker, tmp_
     assert read_all(broker) == [1, 2]
 
 
+PUT_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from tests.studio.test_embedded_broker import connect
+with connect(Path(sys.argv[1])).SimpleQueue("gpu") as sending:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    try:
+        sending.put("x" * 100_000)
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_a_message_that_did_not_fit_on_the_disk_is_not_there_at_all(broker, tmp_path):
+    sending = [sys.executable, "-c", PUT_ON_A_FULL_DISK, str(tmp_path)]
+    assert subprocess.run(sending, capture_output=True, text=True, check=True).stdout == "File too large\n"
+    assert list((tmp_path / "messages").iterdir()) == []
+    assert read_all(broker) == []
+
+
 def test_a_message_that_cannot_be_written_leaves_no_rubbish(broker, tmp_path):
     sending = broker.SimpleQueue("gpu")
     with pytest.raises(TypeError):

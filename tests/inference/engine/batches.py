@@ -1,18 +1,26 @@
 """Keys, inputs and runs of batches as short as tests want them."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
 from inference.engine.interface import EngineInput
+from inference.requests import RenderTask
+
+if TYPE_CHECKING:
+    from inference.engine.interface import Pixels
 
 PROMPTS = ("a red cat", "marble kitchen, sunset sky", "a jar on sand", "")
 
 
-def key_for(source, *, task="inpaint", steps=2, **changes):
+def key_for(source: CheckpointSource, *, task: RenderTask = "inpaint", steps: int = 2, **changes: Any) -> BatchKey:
     """A key at the source's native size."""
     key = BatchKey(
         checkpoint=source.slug,
@@ -27,7 +35,7 @@ def key_for(source, *, task="inpaint", steps=2, **changes):
     return dataclasses.replace(key, **changes)
 
 
-def input_for(key, number):
+def input_for(key: BatchKey, number: int) -> EngineInput:
     """Input of a number: its own seed and negative prompt, one of four prompts, one of two products."""
     rng = np.random.default_rng(number % 2)
     product = number % 2
@@ -47,14 +55,14 @@ def run(
     engine, source, key, inputs: Sequence[EngineInput], *, batch_size=4, on_progress=None, should_stop=None, into=None
 ):
     """The pictures of a batch, of which none is missing; `into` gets (index, picture) as they come."""
-    arrived = [] if into is None else into
+    arrived: list[tuple[int, Pixels]] = [] if into is None else into
     for index, picture in engine.run(
         key,
         inputs,
         source=source,
         batch_size=batch_size,
-        on_progress=on_progress or (lambda progress: None),
-        should_stop=should_stop or (lambda: False),
+        on_progress=on_progress,
+        should_stop=should_stop,
     ):
         assert picture.shape == (key.height, key.width, 3)
         assert picture.dtype == np.uint8
@@ -63,10 +71,10 @@ def run(
     return [picture for _, picture in arrived]
 
 
-def sha256(picture):
+def sha256(picture: Pixels) -> str:
     return hashlib.sha256(picture.tobytes()).hexdigest()
 
 
-def difference(one, other):
+def difference(one: Pixels, other: Pixels) -> float:
     """Mean difference in levels."""
     return float(np.abs(one.astype(int) - other.astype(int)).mean())

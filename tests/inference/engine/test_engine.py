@@ -184,7 +184,7 @@ def test_a_scheduler_keeps_no_state_from_the_batch_before(engine, sd):
 def test_progress_counts_every_phase_to_its_end(sd):
     engine = Engine(device="cpu")
     key = key_for(sd, steps=3)
-    seen = []
+    seen: list[Progress] = []
     run(engine, sd, key, [input_for(key, 0), input_for(key, 1)], on_progress=seen.append)
     phases = list(dict.fromkeys(progress.phase for progress in seen))
     assert phases == ["load", "encode", "step", "decode"]

@@ -53,7 +53,7 @@ def test_what_the_mask_keeps_is_kept(quick):
 
 def test_progress_and_loaded_are_told(quick):
     key = key_for(SOURCE, steps=3)
-    seen = []
+    seen: list[Progress] = []
     assert quick.loaded is None
     run(quick, SOURCE, key, [input_for(key, 0)], on_progress=seen.append)
     assert quick.loaded == "starter"
@@ -63,7 +63,7 @@ def test_progress_and_loaded_are_told(quick):
 
 def test_it_stops_between_steps(quick):
     key = key_for(SOURCE, steps=4)
-    seen = []
+    seen: list[Progress] = []
     with pytest.raises(Stopped, match="before step 3 of 4"):
         run(
             quick,

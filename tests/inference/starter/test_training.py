@@ -13,11 +13,16 @@ from inference.starter.export import export
 from inference.starter.grammar import caption, sample_scene
 from inference.starter.latents import encode_shards, load_pools
 from inference.starter.loop import ResumeError, Slice, cosine
-from inference.starter.models import PRESETS, build_unet, build_vae, train_tokenizer
+from inference.starter.models import PRESETS, build_text_encoder, build_unet, build_vae, train_tokenizer
 from inference.starter.warm_start import warm_start
 
 SMALL = dataclasses.replace(
-    PRESETS["cpu"], vae_channels=(16, 16, 16, 16), unet_channels=(16, 32, 32), unet_batch=4, text_width=64, text_layers=1
+    PRESETS["cpu"],
+    vae_channels=(16, 32, 32, 64),
+    unet_channels=(16, 32, 32),
+    unet_batch=4,
+    text_width=64,
+    text_layers=1,
 )
 
 
@@ -93,8 +98,15 @@ def test_the_export_loads_offline_and_inpaints_only_where_it_is_asked(work: Path
     mask[..., 32:] = 1
     kept, painted = (
         inpaint(
-            "on marble", image=image, mask_image=part, num_inference_steps=2, height=64, width=64, output_type="latent",
-            strength=1.0, generator=torch.Generator().manual_seed(1),
+            "on marble",
+            image=image,
+            mask_image=part,
+            num_inference_steps=2,
+            height=64,
+            width=64,
+            output_type="latent",
+            strength=1.0,
+            generator=torch.Generator().manual_seed(1),
         ).images
         for part in (mask, torch.ones_like(mask))
     )
@@ -111,6 +123,11 @@ def test_the_learning_rate_rises_then_falls() -> None:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_preset_fits_the_size_that_is_shipped(preset: str) -> None:
+    chosen = PRESETS[preset]
     with torch.device("meta"):
-        sizes = [sum(p.numel() for p in build(PRESETS[preset]).parameters()) for build in (build_unet, build_vae)]
-    assert sum(sizes) * 2 < 36e6
+        networks = (
+            build_unet(chosen),
+            build_vae(chosen),
+            build_text_encoder(chosen, vocabulary=1945, end_token=1944),
+        )
+    assert sum(p.numel() for network in networks for p in network.parameters()) * 2 < 39.5e6
