@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
-from inference.engine.interface import EngineInput
+from inference.engine.interface import EngineInput, Progress, RenderEngine
 from inference.requests import RenderTask
 
 if TYPE_CHECKING:
@@ -52,8 +52,16 @@ def input_for(key: BatchKey, number: int) -> EngineInput:
 
 
 def run(
-    engine, source, key, inputs: Sequence[EngineInput], *, batch_size=4, on_progress=None, should_stop=None, into=None
-):
+    engine: RenderEngine,
+    source: CheckpointSource,
+    key: BatchKey,
+    inputs: Sequence[EngineInput],
+    *,
+    batch_size: int = 4,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    into: list[tuple[int, Pixels]] | None = None,
+) -> list[Pixels]:
     """The pictures of a batch, of which none is missing; `into` gets (index, picture) as they come."""
     arrived: list[tuple[int, Pixels]] = [] if into is None else into
     for index, picture in engine.run(

@@ -1,6 +1,8 @@
 """Checkpoint folders: what is missing or damaged is said in words, half-precision files are found."""
 
 import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,25 +15,25 @@ from inference.engine.interface import CorruptCheckpointError
 from tests.inference.engine.batches import input_for, key_for, run, sha256
 
 
-def _truncate(path):
+def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def _drop_a_weight(folder):
+def _drop_a_weight(folder: Path) -> None:
     [path] = folder.glob("*.safetensors")
     weights = load_file(path)
     weights.pop(sorted(weights)[5])
     save_file(weights, path, metadata={"format": "pt"})
 
 
-def _reshape_a_weight(folder):
+def _reshape_a_weight(folder: Path) -> None:
     [path] = folder.glob("*.safetensors")
     weights = load_file(path)
     weights[sorted(weights)[5]] = torch.zeros(3, 3)
     save_file(weights, path, metadata={"format": "pt"})
 
 
-FAULTS = {
+FAULTS: Mapping[str, Callable[[Path], None]] = {
     "nothing": lambda folder: shutil.rmtree(folder),
     "no U-Net weights": lambda folder: (folder / "unet/diffusion_pytorch_model.safetensors").unlink(),
     "half a U-Net file": lambda folder: _truncate(folder / "unet/diffusion_pytorch_model.safetensors"),

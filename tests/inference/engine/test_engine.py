@@ -4,6 +4,9 @@ import dataclasses
 import random
 import shutil
 import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +17,19 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from inference import catalog
 from inference.catalog import sources
+from inference.catalog.sources import CheckpointSource
 from inference.engine import schedulers
+from inference.engine.batching import BatchKey
 from inference.engine.engine import CPU_THREADS, Engine
-from inference.engine.interface import EngineInput, InputError, NotFiniteError, OutOfMemoryError_, Progress, Stopped
+from inference.engine.interface import (
+    EngineInput,
+    InputError,
+    NotFiniteError,
+    OutOfMemoryError_,
+    Progress,
+    RenderEngine,
+    Stopped,
+)
 from tests.inference.engine.batches import difference, input_for, key_for, run, sha256
 
 COMPOSITIONS = 4
@@ -27,7 +40,7 @@ def calls(monkeypatch):
     """The first argument's batch size of every forward call, by class name and method."""
     seen = []
 
-    def count(cls, method):
+    def count(cls: Any, method: str) -> None:
         real = getattr(cls, method)
 
         def counted(self, *args, **kwargs):
@@ -44,10 +57,10 @@ def calls(monkeypatch):
     return seen
 
 
-def _assert_bytes_follow_the_recipe_alone(engine, source, key):
+def _assert_bytes_follow_the_recipe_alone(engine: RenderEngine, source: CheckpointSource, key: BatchKey) -> None:
     rng = random.Random(key.digest())
     recipes = [input_for(key, number) for number in range(6)]
-    seen = {number: set() for number in range(6)}
+    seen: dict[int, set[str]] = {number: set() for number in range(6)}
     for _ in range(COMPOSITIONS):
         chosen = rng.choices(range(6), k=rng.randint(1, 4))
         pictures = run(engine, source, key, [recipes[number] for number in chosen])
@@ -273,7 +286,7 @@ def test_an_image_of_no_numbers_fails_alone_after_its_neighbors_were_handed_over
     _edit_weights(source.folder / "text_encoder", "embeddings.token_embedding.weight", poison)
     key = key_for(source)
     inputs = [dataclasses.replace(input_for(key, number), prompt=prompt) for number, prompt in enumerate("a~b")]
-    pictures = []
+    pictures: list[tuple[int, Any]] = []
     with pytest.raises(NotFiniteError, match=r"1 of 3 images came out as no numbers \(NaN\)\. Try") as caught:
         run(engine, source, key, inputs, into=pictures)
     assert ([index for index, _ in pictures], caught.value.indexes, caught.value.retryable) == ([0, 2], (1,), False)
@@ -330,16 +343,17 @@ def test_the_engine_tells_what_its_bytes_depend_on(engine):
     assert versions["threads"] == "2"
 
 
-def _copy(folder, to):
+def _copy(folder: Path, to: Path) -> Path:
     shutil.copytree(folder, to)
     return to
 
 
-def _token(letter, folder):
-    return CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)(letter).input_ids[1]
+def _token(letter: str, folder: Path) -> int:
+    tokenizer: Any = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    return int(tokenizer(letter).input_ids[1])
 
 
-def _edit_weights(folder, name, change):
+def _edit_weights(folder: Path, name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     [path] = folder.glob("*.safetensors")
     weights = load_file(path)
     weights[name] = change(weights[name])
