@@ -46,6 +46,8 @@ def test_what_the_mask_keeps_is_kept(quick):
     key = key_for(SOURCE)
     each = input_for(key, 1)
     [picture] = run(quick, SOURCE, key, [each])
+    assert each.image is not None
+    assert each.mask_image is not None
     kept = each.mask_image == 0
     assert np.array_equal(picture[kept], each.image[kept])
     assert not np.array_equal(picture[~kept], each.image[~kept])
@@ -54,9 +56,9 @@ def test_what_the_mask_keeps_is_kept(quick):
 def test_progress_and_loaded_are_told(quick):
     key = key_for(SOURCE, steps=3)
     seen: list[Progress] = []
-    assert quick.loaded is None
+    before = quick.loaded
     run(quick, SOURCE, key, [input_for(key, 0)], on_progress=seen.append)
-    assert quick.loaded == "starter"
+    assert (before, quick.loaded) == (None, "starter")
     assert list(dict.fromkeys(progress.phase for progress in seen)) == ["load", "step", "decode"]
     assert [p for p in seen if p.phase == "step"] == [Progress("step", step, 3) for step in range(4)]
 
