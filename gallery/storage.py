@@ -25,11 +25,22 @@ class AtomicFileSystemStorage(FileSystemStorage):
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
+            Path(draft).chmod(0o644)
             Path(draft).replace(path)
+            _sync_folder(path.parent)
         except BaseException:
             Path(draft).unlink(missing_ok=True)
             raise
         return name
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in the folder survive a power cut, as fsync on the file itself does not."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def put(workspace_id: int, data: bytes, *, suffix: str) -> str:

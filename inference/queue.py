@@ -259,10 +259,10 @@ def fail(*, render: Claimed, code: str, reason: str, may_retry: bool, now: datet
     :raises StaleAttemptError: the fence moved on; nothing is written.
     """
     row = _lock_attempt(render)
+    Render.objects.filter(pk=row.pk).update(tries=render.tries)
     if may_retry and row.attempts < MAX_ATTEMPTS:
-        _requeue(row, not_before=now + _backoff(row.attempts), code=code, reason=reason)
+        _requeue(row, not_before=now + _backoff(row.attempts), code=code, reason=reason, alone=True)
     else:
-        Render.objects.filter(pk=row.pk).update(tries=render.tries)
         _end(row, RenderStatus.FAILED, code=code, reason=reason, now=now)
 
 
@@ -280,7 +280,8 @@ def give_back(*, render: Claimed, code: str, reason: str, now: datetime) -> None
     Render.objects.filter(pk=row.pk).update(
         attempts=F("attempts") - 1, given_back=F("given_back") + (0 if is_shutdown else 1)
     )
-    _requeue(row, not_before=None if is_shutdown else now + _backoff(row.given_back + 1), code=code, reason=reason)
+    not_before = None if is_shutdown else now + _backoff(row.given_back + 1)
+    _requeue(row, not_before=not_before, code=code, reason=reason, alone=False)
 
 
 # --- stopping and sweeping -------------------------------------------------------------------------------------------
@@ -408,12 +409,12 @@ def _lock_attempt(render: Claimed) -> Render:
     return row
 
 
-def _requeue(row: Render, *, not_before: datetime | None, code: str, reason: str) -> None:
+def _requeue(row: Render, *, not_before: datetime | None, code: str, reason: str, alone: bool) -> None:
     Render.objects.filter(pk=row.pk).update(
         status=RenderStatus.QUEUED,
         lease_expires_at=None,
         not_before=not_before,
-        must_run_alone=row.must_run_alone or code != "shutdown",
+        must_run_alone=row.must_run_alone or alone,
         failure_code=code,
         failure_reason=reason,
     )
@@ -468,7 +469,7 @@ def _take_back_one(pk: int, which: Q, now: datetime) -> bool:
     if row.attempts >= MAX_ATTEMPTS:
         _end(row, RenderStatus.FAILED, code="worker_died", reason=reason, now=now)
     else:
-        _requeue(row, not_before=None, code="worker_died", reason=reason)
+        _requeue(row, not_before=None, code="worker_died", reason=reason, alone=True)
         nudge_on_commit(row.queue)
     return True
 

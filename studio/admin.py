@@ -4,8 +4,11 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Model
+from django.forms import ModelForm
 from django.http import HttpRequest
 
+from billing import clock, ledger
+from studio import embedded
 from studio.models import Membership, User, Workspace
 
 
@@ -19,8 +22,17 @@ class WorkspaceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "slug", "time_zone")
     inlines = (MembershipInline,)
 
+    def save_model(self, request: HttpRequest, obj: Workspace, form: "ModelForm[Workspace]", change: bool) -> None:
+        """A workspace comes with its account, wherever it is made."""
+        super().save_model(request, obj, form, change)
+        ledger.open_account(workspace_id=obj.pk, plan=embedded.DEFAULT_PLAN, now=clock.now())
 
-admin.site.register(User, UserAdmin)
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+    """Django's own, asking for the e-mail address that a person signs in by."""
+
+    add_fieldsets = ((None, {"fields": ("email", "username", "usable_password", "password1", "password2")}),)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]

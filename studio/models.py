@@ -3,7 +3,10 @@
 The packages below refer to User and Workspace by string only; nothing else of this module is known to them.
 """
 
+from zoneinfo import available_timezones
+
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
 from django.db import models
 
 
@@ -19,12 +22,23 @@ class User(AbstractUser):
         return self.email
 
 
+def check_time_zone(name: str) -> None:
+    """:raises ValidationError: there is no such zone."""
+    if name not in available_timezones():
+        raise ValidationError(f"“{name}” is no time zone. Write an IANA name such as Europe/Berlin, or UTC.")
+
+
 class Workspace(models.Model):
     """A team's own studio: products, campaigns, pictures and credits belong to exactly one."""
 
     name = models.CharField(max_length=80)
     slug = models.SlugField(unique=True)
-    time_zone = models.CharField(max_length=64, default="UTC", help_text="IANA name; daily credits follow its midnight")
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=(check_time_zone,),
+        help_text="IANA name; daily credits follow its midnight",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     members: "models.ManyToManyField[User, Membership]" = models.ManyToManyField(User, through="Membership")
 

@@ -54,10 +54,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def committed_db(django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
-    """A database in which transactions really commit, put back afterwards.
+def transactional_db(django_db_setup, django_db_blocker, tmp_path: Path) -> Iterator[None]:
+    """A database in which transactions really commit, put back afterwards, in the place of pytest-django's own.
 
-    pytest-django's own way deletes row by row on SQLite, which the ledger's append-only trigger refuses.
+    That one deletes row by row on SQLite, which the ledger's append-only trigger refuses.
     """
     with django_db_blocker.unblock():
         name = Path(str(connection.settings_dict["NAME"]))

@@ -19,11 +19,6 @@ BEAT_S = 0.02
 
 
 @pytest.fixture
-def transactional_db(committed_db) -> None:
-    """Under pytest-django's own name, which tells it that a test database has to be made."""
-
-
-@pytest.fixture
 def hand(transactional_db) -> Worker:
     return worker(now=clock.now())
 

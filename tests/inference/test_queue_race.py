@@ -16,11 +16,6 @@ THREADS = 4
 RENDERS = 40
 
 
-@pytest.fixture
-def transactional_db(committed_db) -> None:
-    """Under pytest-django's own name, which tells it that a test database has to be made."""
-
-
 def work_off(claimed: list[int]) -> Callable[[], None]:
     """A worker that claims and completes until every render has ended."""
 

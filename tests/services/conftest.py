@@ -8,11 +8,6 @@ from django.db import connection
 REASON = "needs a PostgreSQL server in DATABASE_URL; python tests/with_postgres.py python -m pytest starts one"
 
 
-@pytest.fixture
-def transactional_db(committed_db) -> None:
-    """Under pytest-django's own name, which tells it that a test database has to be made."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if connection.vendor == "postgresql" or item.get_closest_marker("services") is None:
