@@ -13,7 +13,7 @@ from billing import ledger
 from campaigns.launch import newest_renders
 from campaigns.models import Campaign, Cell
 from gallery import storage
-from inference.models import Render, RenderStatus
+from inference.models import Render
 
 COLUMNS = (
     "render", "cell", "sku", "channel", "image", "photo", "photo_sha256", "file", "lock_mask", "sha256", "width",
@@ -144,8 +144,3 @@ def _write(path: Path, data: bytes) -> None:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def is_complete(images: Iterable[ExportedImage]) -> bool:
-    """Whether every image was rendered."""
-    return all(image.render.status == RenderStatus.SUCCEEDED for image in images)

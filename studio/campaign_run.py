@@ -20,6 +20,7 @@ from campaigns import brief as briefs
 from campaigns import cells, contact_sheet, launch, manifest, photos
 from campaigns.brief import Brief
 from campaigns.cells import PlannedCell
+from campaigns.manifest import ExportedImage
 from campaigns.models import Campaign, Photo
 from campaigns.photos import ExaminedPhoto
 from inference import catalog, eta
@@ -39,6 +40,7 @@ BAD_INPUT_ERRORS = (
 )
 POLL_S = 0.5
 MAX_DEATHS_WITHOUT_PROGRESS = 5
+MAX_SUMMARY_LINES = 20
 
 
 class WorkersFailedError(Exception):
@@ -137,8 +139,11 @@ def run(seen: Preview, *, workspace: Workspace) -> Campaign:
     return campaign
 
 
-def export(seen: Preview, campaign: Campaign, *, folder: Path) -> bool:
-    """Write images, masks, manifest and contact sheet; whether every image is there."""
+def export(seen: Preview, campaign: Campaign, *, folder: Path) -> list[ExportedImage]:
+    """Write images, masks, manifest and contact sheet; what each image came to.
+
+    :raises OSError: the folder cannot be written.
+    """
     paths = {row.sku: row.photo for row in seen.brief.products if row.photo}
     used = {cell.sku for cell in seen.cells}
     images = manifest.export(
@@ -150,16 +155,31 @@ def export(seen: Preview, campaign: Campaign, *, folder: Path) -> bool:
         frames=[_frame(image, folder) for image in images],
         out=folder / "contact-sheet.png",
     )
-    return manifest.is_complete(images)
+    return images
 
 
-def summarize(campaign: Campaign) -> str:
-    """What came of the campaign, and what it cost, in two lines."""
-    now = launch.progress(campaign_id=campaign.pk)
-    charged = ledger.credits_text(launch.charged(campaign_id=campaign.pk))
-    failed = f", {now.failed} failed (not charged)" if now.failed else ""
+def summarize(campaign: Campaign, images: Sequence[ExportedImage]) -> str:
+    """What came of the campaign and what it cost: a table by product, and the whole."""
+    by_product: dict[str, list[ExportedImage]] = {}
+    for image in images:
+        by_product.setdefault(image.cell.product.sku if image.cell.product else "", []).append(image)
+    width = max(len("product"), *(len(sku) for sku in by_product))
+    lines = [f"{'product':{width}}  rendered  failed  credits  lock difference"]
+    lines += [_summary_line(f"{sku:{width}}", group) for sku, group in list(by_product.items())[:MAX_SUMMARY_LINES]]
+    if len(by_product) > MAX_SUMMARY_LINES:
+        lines.append(f"… and {len(by_product) - MAX_SUMMARY_LINES} more products; the manifest has them all")
+    lines.append(_summary_line(f"{'all':{width}}", images))
     left = ledger.credits_text(ledger.balance(workspace_id=campaign.workspace_id).available)
-    return f"{now.succeeded} of {now.total} images rendered{failed}.\n{charged} credits charged, {left} left."
+    charged = ledger.credits_text(launch.charged(campaign_id=campaign.pk))
+    return "\n".join((*lines, f"{charged} credits charged in all, {left} left. Failed images cost nothing."))
+
+
+def _summary_line(label: str, images: Sequence[ExportedImage]) -> str:
+    assets = [image.render.asset for image in images if image.render.asset]
+    charged = ledger.credits_text(sum(image.render.hold_line.captured for image in images))
+    differences = [asset.certificate["lock_max_diff"] for asset in assets if asset.certificate]
+    difference = str(max(differences)) if differences else "–"
+    return f"{label}  {len(assets):8}  {len(images) - len(assets):6}  {charged:>7}  {difference:>15}"
 
 
 def default_folder(brief: Brief) -> Path:
@@ -167,7 +187,7 @@ def default_folder(brief: Brief) -> Path:
     return Path(settings.STUDIO_DATA) / "campaigns" / (slugify(brief.name) or "campaign")
 
 
-def _frame(exported: manifest.ExportedImage, folder: Path) -> contact_sheet.Frame:
+def _frame(exported: ExportedImage, folder: Path) -> contact_sheet.Frame:
     cell = exported.cell
     sku = cell.product.sku if cell.product else ""
     number = f"\n#{exported.image}" if cell.campaign.images_per_cell > 1 else ""
@@ -211,8 +231,8 @@ def _watch(campaign: Campaign, keeper: Supervisor) -> None:
     bar = tqdm(total=now.total, initial=done, desc=campaign.name, unit="image", dynamic_ncols=True, smoothing=0.1)
     with bar:
         while now.waiting:
-            time.sleep(POLL_S)
             keeper.check()
+            time.sleep(POLL_S)
             now = launch.progress(campaign_id=campaign.pk)
             if (finished := now.succeeded + now.failed) > done:
                 bar.update(finished - done)

@@ -37,9 +37,11 @@ def _migrate() -> None:
 
 @contextmanager
 def running(roles: tuple[Role, ...]) -> Iterator[Supervisor]:
-    """Keep the roles running inside the block; where another supervisor serves this data folder, use its workers."""
+    """Keep the roles running inside the block, from the supervisor's first check on.
+
+    Where another supervisor serves this data folder, its workers do the work.
+    """
     keeper = Supervisor(roles=roles, data_dir=settings.STUDIO_DATA, on_death=_take_back_from_the_dead)
-    keeper.start()
     try:
         yield keeper
     finally:

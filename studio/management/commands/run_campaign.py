@@ -47,10 +47,14 @@ class Command(BaseCommand):
             except campaign_run.WorkersFailedError as error:
                 raise CommandError(str(error), returncode=INCOMPLETE) from error
         folder = (out or campaign_run.default_folder(seen.brief)).resolve()
-        is_complete = campaign_run.export(seen, campaign, folder=folder)
-        self.stdout.write(campaign_run.summarize(campaign))
+        try:
+            images = campaign_run.export(seen, campaign, folder=folder)
+        except OSError as error:
+            reason = f"The images are safe in the studio, but {folder} could not be written: {error}. Run this again."
+            raise CommandError(reason, returncode=INCOMPLETE) from error
+        self.stdout.write(campaign_run.summarize(campaign, images))
         self.stdout.write(f"Images, lock masks, manifest.csv and contact-sheet.png: {folder}")
-        if not is_complete:
+        if not all(image.render.asset for image in images):
             raise CommandError(
                 "Not every image was rendered; the manifest says which. Run the same command again to try those anew.",
                 returncode=INCOMPLETE,

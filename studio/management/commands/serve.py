@@ -23,6 +23,7 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, **options: object) -> None:
         embedded.prepare()
         with embedded.running((_web(host, port), *WORKERS)) as keeper:
+            keeper.check()
             if not keeper.is_leading:
                 raise CommandError(f"Another server or campaign works in {settings.STUDIO_DATA}. End that one first.")
             self.stdout.write(
