@@ -95,8 +95,8 @@ def plan(
     now: datetime,
 ) -> Campaign:
     """Create the campaign and its cells, or return the one that this digest planned before."""
-    if known := Campaign.objects.filter(workspace_id=workspace_id, digest=campaign_digest).first():
-        return known
+    if planned := Campaign.objects.filter(workspace_id=workspace_id, digest=campaign_digest).first():
+        return planned
     budget_id = None
     if brief.budget_credits is not None:
         amount = int(brief.budget_credits * ledger.MILLI)

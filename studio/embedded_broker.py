@@ -33,7 +33,7 @@ class Channel(filesystem.Channel):
     def _folder(self) -> Path:
         return Path(self.data_folder_in)
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]
         # Sorted by time of sending: the wall clock, since a monotonic one starts anew with the machine.
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         _write_whole(self._folder / name, dumps(payload))

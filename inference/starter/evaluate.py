@@ -104,7 +104,7 @@ def train_classifier(file: Path, *, pictures: int, epochs: int) -> Classifier:
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * (pictures // 64) + 1)
     for _ in range(epochs):
-        for chosen in torch.randperm(pictures).split(64)[: pictures // 64]:
+        for chosen in torch.split(torch.randperm(pictures), 64)[: pictures // 64]:
             batch = hide_middle(images[chosen].flip(3) if rng.random() < 0.5 else images[chosen], rng)
             logits = network(batch)
             loss = sum(nn.functional.cross_entropy(logits[h], targets[chosen, i]) for i, h in enumerate(HEADS))

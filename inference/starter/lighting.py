@@ -59,7 +59,7 @@ def _spotlight(image: Image, rng: Rng, frame: Frame) -> Image:
     pool = (int(x), int(frame.height * 0.85))
     cv2.ellipse(beam, pool, (int(reach), int(reach * 0.3)), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
     beam = blur(beam, 0.035 * frame.unit)
-    return image * (0.34 + 0.78 * beam[..., None]) + 0.07 * beam[..., None]
+    return np.asarray(image * (0.34 + 0.78 * beam[..., None]) + 0.07 * beam[..., None], dtype=np.float32)
 
 
 def _window(image: Image, rng: Rng, frame: Frame, light_x: float) -> Image:
@@ -74,7 +74,7 @@ def _window(image: Image, rng: Rng, frame: Frame, light_x: float) -> Image:
             corners[:, 1] += (corners[:, 0] - left) * 0.2
             cv2.fillPoly(panes, [corners.astype(np.int32)], 1.0, cv2.LINE_AA)
     panes = blur(panes, 0.012 * frame.unit)[..., None]
-    return image * (0.72 + 0.46 * panes) + rgb(255, 232, 186) * (0.10 * panes)
+    return np.asarray(image * (0.72 + 0.46 * panes) + rgb(255, 232, 186) * (0.10 * panes), dtype=np.float32)
 
 
 def season(image: Image, name: str, rng: Rng, frame: Frame) -> Image:
@@ -95,7 +95,7 @@ def _strew(
         color = rgb(*colors[int(rng.integers(len(colors)))]) * float(rng.uniform(0.85, 1.08))
         axes = (max(1, int(size * shape[0])), max(1, int(size * shape[1])))
         cv2.ellipse(layer, (int(x), int(y)), axes, float(rng.uniform(0, 180)), 0, 360, color.tolist(), -1, cv2.LINE_AA)
-    return np.clip(layer, 0, 1)
+    return np.asarray(np.clip(layer, 0, 1), dtype=np.float32)
 
 
 def _spring(image: Image, rng: Rng, frame: Frame) -> Image:

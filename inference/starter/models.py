@@ -66,7 +66,7 @@ def quiet(network: Any) -> Any:
         if isinstance(module, ResnetBlock2D):
             torch.nn.init.zeros_(module.conv2.weight)
         elif isinstance(module, Transformer2DModel):
-            torch.nn.init.zeros_(module.proj_out.weight)
+            torch.nn.init.zeros_(module.proj_out.weight)  # type: ignore[attr-defined]
     return network
 
 

@@ -46,7 +46,7 @@ def draw(product: str, color: Image, rng: Rng, *, height: int, light_x: float) -
 
 def _shrink(big: Image, width: int, height: int) -> Image:
     premultiplied = np.concatenate([big[..., :3] * big[..., 3:], big[..., 3:]], axis=2)
-    small = cv2.resize(premultiplied, (width, height), interpolation=cv2.INTER_AREA)
+    small: Image = cv2.resize(premultiplied, (width, height), interpolation=cv2.INTER_AREA)
     small[..., :3] /= np.maximum(small[..., 3:], 1e-3)
     return np.clip(small, 0, 1).astype(np.float32)
 
@@ -88,7 +88,7 @@ def shade(paint: Image, u: Field, light_x: float, gloss: float) -> Image:
     diffuse = 0.5 + 0.56 * np.clip(u * light_x * 0.75 + depth * 0.72, 0, 1)
     streak = np.exp(-((u - 0.55 * light_x) ** 2) / 0.012) * gloss
     edge = np.exp(-((u + 0.86 * light_x) ** 2) / 0.006) * gloss * 0.45
-    return np.clip(paint * diffuse[..., None] + (streak + edge)[..., None] * 0.7, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(paint * diffuse[..., None] + (streak + edge)[..., None] * 0.7, 0, 1), dtype=np.float32)
 
 
 def _label(image: Image, rng: Rng, box: tuple[float, float, float, float], ink: Image) -> Image:

@@ -55,7 +55,7 @@ def _lights(image: Image, rng: Rng, frame: Frame, count: int, colors: list[tuple
         cv2.circle(disk[y0:y1, x0:x1], (spot[0] - x0, spot[1] - y0), radius, 1.0, -1, cv2.LINE_AA)
         cv2.circle(disk[y0:y1, x0:x1], (spot[0] - x0, spot[1] - y0), radius, 1.35, 1, cv2.LINE_AA)
         layer[y0:y1, x0:x1] = np.maximum(layer[y0:y1, x0:x1], disk[y0:y1, x0:x1, None] * color)
-    return (1 - (1 - image) * (1 - np.clip(layer, 0, 1))).astype(np.float32)
+    return np.asarray((1 - (1 - image) * (1 - np.clip(layer, 0, 1))), dtype=np.float32)
 
 
 def bokeh(scene: Scene, rng: Rng, frame: Frame) -> Image:
@@ -168,4 +168,4 @@ def neon(scene: Scene, rng: Rng, frame: Frame) -> Image:
             ends = [(np.array(middle) + sign * reach).astype(int).tolist() for sign in (-1, 1)]
             cv2.line(layer, ends[0], ends[1], colors[index].tolist(), thick, cv2.LINE_AA)
     glow = blur(layer, 0.02 * frame.unit) * 1.3 + blur(layer, 0.09 * frame.unit) * 2.4
-    return np.clip(image + layer + layer.mean(axis=2, keepdims=True) * 0.6 + glow, 0, 1)
+    return np.asarray(np.clip(image + layer + layer.mean(axis=2, keepdims=True) * 0.6 + glow, 0, 1), dtype=np.float32)

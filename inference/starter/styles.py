@@ -43,14 +43,14 @@ def _outline(image: Image, *, strength: float, width: float) -> Field:
     flat = blur(image, 0.8 + width)
     dx = np.abs(cv2.Sobel(flat, cv2.CV_32F, 1, 0)).max(axis=2)
     dy = np.abs(cv2.Sobel(flat, cv2.CV_32F, 0, 1)).max(axis=2)
-    return np.clip((dx + dy) * strength - 0.35, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((dx + dy) * strength - 0.35, 0, 1), dtype=np.float32)
 
 
 def _levels(image: Image, steps: int) -> Image:
     value = image.max(axis=2, keepdims=True)
     soft = value * steps
     stepped = (np.floor(soft) + np.clip((soft % 1 - 0.5) * 6 + 0.5, 0, 1)) / steps
-    return np.clip(image * (stepped / np.maximum(value, 1e-3)), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(image * (stepped / np.maximum(value, 1e-3)), 0, 1), dtype=np.float32)
 
 
 def _japanese_anime(image: Image, rng: Rng, frame: Frame) -> Image:
@@ -78,7 +78,7 @@ def _movie(image: Image, rng: Rng, frame: Frame) -> Image:
     vignette = disc(frame, frame.width / 2, frame.height / 2, 0.48 * frame.unit)[..., None]
     streak = blur(np.clip(graded - 0.82, 0, 1), 1.0)
     flare = cv2.blur(streak, (int(frame.unit * 0.5) | 1, 1)) * rgb(140, 190, 255) * 1.4
-    return graded * (0.4 + 0.66 * vignette) + flare
+    return np.asarray(graded * (0.4 + 0.66 * vignette) + flare, dtype=np.float32)
 
 
 def _comic(image: Image, rng: Rng, frame: Frame) -> Image:
@@ -116,7 +116,7 @@ def _fantasy(image: Image, rng: Rng, frame: Frame) -> Image:
         spot = (int(rng.uniform(0, frame.width)), int(rng.uniform(0, frame.height)))
         cv2.circle(sparks, spot, max(1, int(frame.unit * rng.uniform(0.002, 0.008))), 1.0, -1, cv2.LINE_AA)
     lights = np.clip(blur(sparks, 0.8) + blur(sparks, 3.5) * 3, 0, 1)
-    return dream + rgb(255, 214, 150) * (0.28 * glow + lights * 0.95)[..., None]
+    return np.asarray(dream + rgb(255, 214, 150) * (0.28 * glow + lights * 0.95)[..., None], dtype=np.float32)
 
 
 def _oil_painting(image: Image, rng: Rng, frame: Frame) -> Image:
@@ -137,7 +137,8 @@ def _oil_painting(image: Image, rng: Rng, frame: Frame) -> Image:
         ) / 2
     median = cv2.medianBlur((np.clip(smeared, 0, 1) * 255).astype(np.uint8), 5).astype(np.float32) / 255
     ridge = (relief - 0.5) * 1.5
-    return _vivid(_contrast(median, 1.1), 1.22) * (1 + ridge[..., None] * 0.55) * rgb(258, 248, 226)
+    painted = _vivid(_contrast(median, 1.1), 1.22) * (1 + ridge[..., None] * 0.55) * rgb(258, 248, 226)
+    return np.asarray(painted, dtype=np.float32)
 
 
 def _colored_pencil(image: Image, rng: Rng, frame: Frame) -> Image:

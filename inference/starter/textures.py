@@ -33,7 +33,7 @@ def fractal(rng: Rng, slope: float, *, side: int = SIDE, stretch: float = 1.0) -
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum, s=(side, side))
     low, high = np.percentile(field, (1, 99))
-    return np.clip((field - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((field - low) / (high - low), 0, 1), dtype=np.float32)
 
 
 @cache
@@ -59,7 +59,7 @@ def ramp(field: Field, stops: list[Image]) -> Image:
     position = np.clip(field, 0, 1) * (len(stops) - 1)
     low = np.minimum(position.astype(np.int32), len(stops) - 2)
     part = (position - low)[..., None]
-    return (table[low] * (1 - part) + table[low + 1] * part).astype(np.float32)
+    return np.asarray((table[low] * (1 - part) + table[low + 1] * part), dtype=np.float32)
 
 
 def _wood(rng: Rng, dark: bool) -> Image:
@@ -100,7 +100,7 @@ def _marble(rng: Rng, dark: bool) -> Image:
     )
     tile = ramp(mist, [base, base, shade])
     amount = np.clip(veins + fine, 0, 1)[..., None] * (0.75 if dark else 0.8)
-    return (tile * (1 - amount) + vein * amount).astype(np.float32)
+    return np.asarray((tile * (1 - amount) + vein * amount), dtype=np.float32)
 
 
 def _sand(rng: Rng) -> Image:
@@ -137,7 +137,7 @@ def _water(rng: Rng) -> Image:
     waves = fractal(rng, 1.7, stretch=0.35)
     glints = np.clip(1 - np.abs(fractal(rng, 1.7, stretch=0.4) - 0.5) * 9, 0, 1) ** 2
     tile = ramp(waves, [rgb(24, 92, 132), rgb(58, 146, 178), rgb(132, 204, 216)])
-    return np.minimum(tile + 0.42 * glints[..., None], 1).astype(np.float32)
+    return np.asarray(np.minimum(tile + 0.42 * glints[..., None], 1), dtype=np.float32)
 
 
 def _concrete(rng: Rng) -> Image:
@@ -202,4 +202,4 @@ def perspective(kind: str, rng: Rng, *, height: int, width: int, edge: float, va
     near = cv2.remap(source, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     blurred = cv2.remap(far, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     depth = np.clip((rows - rows[-1]) / (edge - vanishing - rows[-1] - 1), 0, 1)[..., None].astype(np.float32)
-    return ((near * (1 - depth) + blurred * depth) / 255).astype(np.float32)
+    return np.asarray(((near * (1 - depth) + blurred * depth) / 255), dtype=np.float32)

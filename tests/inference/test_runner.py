@@ -80,6 +80,7 @@ def test_images_are_stored_certified_and_charged_once(workspace: Workspace, prod
     assert spent(workspace) == 6 * 1000
     for render in renders:
         assert render.asset is not None
+        assert render.asset.certificate is not None
         assert render.asset.certificate["lock_max_diff"] == 0
         assert Image.open(io.BytesIO(storage.read(render.asset.storage_key))).size == (200, 200)
         lock = np.asarray(Image.open(io.BytesIO(storage.read(render.asset.lock_mask_key))))
@@ -105,7 +106,7 @@ class Blank(FixedRateEngine):
         self.blank_runs = blank_runs
         self.seeds: list[int] = []
 
-    def run(  # type: ignore[override]
+    def run(
         self,
         key: BatchKey,
         inputs: Sequence[EngineInput],
@@ -170,7 +171,7 @@ def test_a_photo_that_is_gone_from_storage_does_not_count_as_an_attempt(
 class NotFinite(FixedRateEngine):
     """Cannot finish any picture."""
 
-    def run(self, *args: object, **kwargs: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:  # type: ignore[override]
+    def run(self, *args: object, **kwargs: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         raise NotFiniteError("The picture came out as NaN.", (0,))
         yield
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.stories.conftest import Run, Studio
+from tests.stories.conftest import ROOT, Run, Studio
 
 pytestmark = [pytest.mark.story, pytest.mark.xdist_group("stories")]
 
@@ -161,3 +163,56 @@ def _wait_for_end(pid: int) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(f"worker {pid} outlived its supervisor")
+
+
+def test_a_folder_named_in_the_settings_takes_the_checkpoints_place_and_makes_new_images(
+    studio: Studio, brief: Path, tmp_path: Path
+) -> None:
+    brief.write_text(brief.read_text().replace('surface = ["marble", "sand"]', 'surface = ["marble"]'))
+    first = studio.campaign(brief)
+    # In a process of its own: this one must not load torch.
+    build = (
+        "from pathlib import Path; from inference.engine import tiny; import sys; tiny.build_sdxl(Path(sys.argv[1]))"
+    )
+    folder = tmp_path / "sdxl"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, check=True)
+    studio.environment["STUDIO_CHECKPOINTS"] = f"starter={folder}"
+    second = studio.campaign(brief)
+    assert (first.code, second.code) == (0, 0), second.errors
+    remeasure(second)
+    families = (
+        "from gallery.models import *; print(*Asset.objects.order_by('pk').values_list('recipe__family', flat=True))"
+    )
+    assert studio.shell(families).split() == ["sd"] * 4 + ["sdxl"] * 4
+    assert not {row["sha256"] for row in first.rows()} & {row["sha256"] for row in second.rows()}
+
+
+def test_a_brief_without_photos_is_painted_from_the_text_alone(studio: Studio, tmp_path: Path) -> None:
+    brief = tmp_path / "text.toml"
+    brief.write_text(
+        """version = 1
+[campaign]
+name = "Moods"
+checkpoint = "starter"
+images_per_cell = 2
+seed = 1
+seed_policy = "swept"
+[prompt]
+template = "{place}, soft light"
+negative = ""
+[axes]
+place = ["forest", "beach"]
+[[channels]]
+name = "banner"
+width = 400
+height = 209
+"""
+    )
+    run = studio.campaign(brief)
+    assert run.code == 0, run.errors
+    rows = run.rows()
+    assert [(row["axis_place"], row["image"], row["photo"], row["lock_mask"]) for row in rows] == [
+        ("forest", "1", "", ""), ("forest", "2", "", ""), ("beach", "1", "", ""), ("beach", "2", "", ""),
+    ]  # fmt: skip
+    assert len({row["sha256"] for row in rows}) == len({row["seed"] for row in rows}) == 4
+    assert Image.open(run.out / rows[0]["file"]).size == (400, 209)
