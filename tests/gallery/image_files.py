@@ -65,3 +65,10 @@ def gray_profile(gamma: float) -> bytes:
     header = struct.pack(">I4sI4s4s4s", size, b"none", 0x02400000, b"mntr", b"GRAY", b"XYZ ") + bytes(12) + b"acsp"
     header += bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def pixel(image: Image.Image, point: tuple[int, int]) -> tuple[int, ...]:
+    """A pixel of an image with several channels."""
+    value = image.getpixel(point)
+    assert isinstance(value, tuple)
+    return value
