@@ -281,13 +281,18 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RefusedError(path.name, f"cannot be opened ({reason}). Check its name and permissions.") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise RefusedError(path.name, "is a folder or a device. Name an image file.")
         if not status.st_size:
             raise RefusedError(path.name, "is empty. Save it again from its original.")
         _check_size(path.name, status.st_size)
-        data = file.read(settings.STUDIO_UPLOAD_MAX_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(settings.STUDIO_UPLOAD_MAX_BYTES + 1)
+    except OSError as error:
+        raise RefusedError(path.name, f"cannot be read ({error.strerror}). Check the disk it is on.") from None
+    finally:
+        os.close(descriptor)
     _check_size(path.name, len(data))
     return data

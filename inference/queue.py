@@ -281,7 +281,8 @@ def give_back(*, render: Claimed, code: str, reason: str, now: datetime) -> None
         attempts=F("attempts") - 1, given_back=F("given_back") + (0 if is_shutdown else 1)
     )
     not_before = None if is_shutdown else now + _backoff(row.given_back + 1)
-    _requeue(row, not_before=not_before, code=code, reason=reason, alone=False)
+    # Alone, because the fault may be one render's own file: its neighbors must not fail with it.
+    _requeue(row, not_before=not_before, code=code, reason=reason, alone=not is_shutdown)
 
 
 # --- stopping and sweeping -------------------------------------------------------------------------------------------

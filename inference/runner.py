@@ -119,8 +119,8 @@ class Runner:
                 if master.flaw and work.attempt < RETRIES_OF_BAD_PICTURES:
                     flawed.append(_next_try(work, master.flaw))
                     continue
-                unsettled.pop(work.render.id)
                 self._settle(work, master, source, key)
+                unsettled.pop(work.render.id)
             works = flawed
 
     def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:

@@ -24,6 +24,11 @@ def limits(*, memory: int = 2 * GIB, cpu_s: int = 20) -> Limits:
     return Limits(max_pixels=64_000_000, max_memory_bytes=memory, cpu_s=cpu_s)
 
 
+def largest() -> bytes:
+    """A file of a few kilobytes with as many pixels as are taken, and alpha."""
+    return saved(Image.new("P", (8000, 8000)), "PNG", transparency=0, bits=1, compress_level=1)
+
+
 def children_of(pid: int) -> set[int]:
     found = set()
     for entry in Path("/proc").iterdir():
@@ -63,18 +68,16 @@ def test_one_child_serves_many_files_and_ends_with_the_context(tmp_path: Path) -
 
 
 def test_too_much_memory_is_a_refusal_and_the_next_file_is_fine(tmp_path: Path) -> None:
-    large = saved(Image.new("RGBA", (8000, 7999), (1, 2, 3, 4)), "PNG", compress_level=1)
     with Decoder(limits(memory=GIB // 2)) as decoder:
-        refusal = decoder.decode(large, target=tmp_path / "a.png", use="photo").refusal
+        refusal = decoder.decode(largest(), target=tmp_path / "a.png", use="photo").refusal
         assert refusal.startswith(("needs too much memory to decode. Scale it down", "stops the image decoder."))
         assert not (tmp_path / "a.png").exists()
         assert decoder.decode(GOOD, target=tmp_path / "b.png", use="photo").refusal == ""
 
 
 def test_the_default_memory_is_enough_for_the_largest_picture(tmp_path: Path) -> None:
-    large = saved(Image.new("RGBA", (8000, 8000), (1, 2, 3, 4)), "PNG", compress_level=1)
     with Decoder(limits()) as decoder:
-        answer = decoder.decode(large, target=tmp_path / "a.png", use="photo")
+        answer = decoder.decode(largest(), target=tmp_path / "a.png", use="photo")
     assert (answer.refusal, answer.width, answer.has_alpha) == ("", 8000, True)
 
 

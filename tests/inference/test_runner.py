@@ -1,5 +1,6 @@
 """From a claimed batch to settled images: what the runner stores, charges, retries and gives back."""
 
+import errno
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ import billing.audit
 import inference.audit
 from billing import clock, ledger
 from gallery import storage
+from gallery.storage import AtomicFileSystemStorage
 from inference import catalog, queue
 from inference.catalog.sources import CheckpointSource, resolve
 from inference.engine.batching import BatchKey, batch_key
@@ -165,6 +167,43 @@ def test_a_photo_that_is_gone_from_storage_does_not_count_as_an_attempt(
     render = Render.objects.get()
     assert (render.status, render.attempts, render.given_back) == (RenderStatus.QUEUED, 0, 1)
     assert render.not_before is not None
+    check_invariants()
+
+
+def test_a_lost_photo_does_not_keep_its_neighbors_from_their_images(
+    workspace: Workspace, product: ProductReference
+) -> None:
+    lost = replace(product, photo=f"{workspace.pk}/{'0' * 64}.png")
+    ask(workspace, [request_for(product, 1), request_for(lost, 2), request_for(product, 3)])
+    runner().drain(limit_s=60)
+    Render.objects.update(not_before=None)  # the pause is over
+    runner().drain(limit_s=60)
+    assert [r.status for r in Render.objects.order_by("pk")] == ["succeeded", "queued", "succeeded"]
+    assert spent(workspace) == 2000
+    check_invariants()
+
+
+class FullDisk(AtomicFileSystemStorage):
+    """Takes nothing more."""
+
+    def _save(self, name: str, content: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_loses_nothing_and_goes_on_when_there_is_room(
+    workspace: Workspace, product: ProductReference, settings
+) -> None:
+    ask(workspace, [request_for(product, number) for number in range(3)])
+    roomy = settings.STORAGES
+    settings.STORAGES = {**roomy, "default": {"BACKEND": f"{__name__}.FullDisk"}}
+    runner().drain(limit_s=60)
+    assert {(r.status, r.attempts, r.given_back) for r in Render.objects.all()} == {("queued", 0, 1)}
+    assert "No space left" in Render.objects.all()[0].failure_reason
+    settings.STORAGES = roomy
+    Render.objects.update(not_before=None)
+    runner().drain(limit_s=60)
+    assert {r.status for r in Render.objects.all()} == {"succeeded"}
+    assert spent(workspace) == 3000
     check_invariants()
 
 
