@@ -6,22 +6,21 @@ Rows are locked in one order everywhere: renders by id, then generation, then th
 """
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
-from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Value, When
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, QuerySet
 
 from billing import ledger
-from inference import pricing
+from inference import pricing, turn
 from inference.catalog import CatalogEntry
 from inference.models import UNFINISHED, Batch, Generation, Render, RenderStatus, Worker
 from inference.requests import ImageRequest
+from inference.turn import BatchSize
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +165,7 @@ def nudge(queue: str) -> None:
 
 def waiting(*, queue: str, now: datetime) -> bool:
     """Whether a worker that asked now would get something."""
-    return _eligible(queue, now).exists()
+    return turn.eligible(queue=queue, now=now).exists()
 
 
 # --- working ---------------------------------------------------------------------------------------------------------
@@ -178,25 +177,16 @@ def register(*, host: str, pid: int, queue: str, now: datetime) -> Worker:
 
 
 @transaction.atomic
-def claim(*, worker: Worker, batch_size_of: "BatchSize", now: datetime) -> ClaimedBatch | None:
+def claim(*, worker: Worker, batch_size_of: BatchSize, now: datetime) -> ClaimedBatch | None:
     """Take the next batch: up to the entry's batch size of renders that share one BatchKey; None when nothing waits.
 
     The loaded checkpoint's work goes first, then priority, then the workspace with the fewest running renders, then
     age. A render whose last batch died is claimed alone, so that a poisonous one ends alone.
     """
-    running = _running_by_workspace()
-    candidates = _candidates(worker.queue, running, now)
-    ordered = candidates.annotate(is_loaded=Q(checkpoint=worker.checkpoint)).order_by("-is_loaded", *TURN)
-    head = _skip_locked(ordered).first()
-    if head is None:
+    chosen = turn.choose(queue=worker.queue, loaded_checkpoint=worker.checkpoint, batch_size_of=batch_size_of, now=now)
+    if not chosen:
         return None
-    limit = 1 if head.must_run_alone else batch_size_of(head.checkpoint)
-    chosen = [head]
-    if limit > 1:
-        neighbors = candidates.filter(batch_key=head.batch_key, must_run_alone=False).exclude(pk=head.pk)
-        neighbors = _skip_locked(neighbors.order_by(*TURN))[: limit - 1]
-        chosen = _within_cap([head, *neighbors], running)
-    batch = Batch.objects.create(worker=worker, batch_key=head.batch_key, size=len(chosen), created_at=now)
+    batch = Batch.objects.create(worker=worker, batch_key=chosen[0].batch_key, size=len(chosen), created_at=now)
     Render.objects.filter(pk__in=[render.pk for render in chosen], status=RenderStatus.QUEUED).update(
         status=RenderStatus.RUNNING,
         fence=F("fence") + 1,
@@ -204,7 +194,9 @@ def claim(*, worker: Worker, batch_size_of: "BatchSize", now: datetime) -> Claim
         lease_expires_at=now + LEASE,
         batch=batch,
     )
-    return ClaimedBatch(id=batch.pk, batch_key=head.batch_key, renders=tuple(_claimed(render) for render in chosen))
+    return ClaimedBatch(
+        id=batch.pk, batch_key=chosen[0].batch_key, renders=tuple(_claimed(render) for render in chosen)
+    )
 
 
 def heartbeat(
@@ -339,53 +331,6 @@ def _expire_generation(generation_id: int, now: datetime) -> int:
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
-
-TURN = ("-priority", "running", "pk")
-"""Whose turn it is: priority, then the workspace with the fewest running renders, then age."""
-
-BatchSize = Callable[[str], int]
-"""From a checkpoint's slug to the one batch size installed for it on the caller's device class."""
-
-
-def _eligible(queue: str, now: datetime) -> QuerySet[Render]:
-    return Render.objects.filter(
-        Q(not_before__isnull=True) | Q(not_before__lte=now),
-        Q(generation__deadline_at__isnull=True) | Q(generation__deadline_at__gt=now),
-        queue=queue,
-        status=RenderStatus.QUEUED,
-        generation__is_paused=False,
-    )
-
-
-def _running_by_workspace() -> dict[int, int]:
-    running = Render.objects.filter(status=RenderStatus.RUNNING).values("workspace_id").annotate(n=Count("pk"))
-    return {row["workspace_id"]: row["n"] for row in running.order_by()}
-
-
-def _candidates(queue: str, running: dict[int, int], now: datetime) -> QuerySet[Render]:
-    full = [workspace for workspace, number in running.items() if number >= settings.STUDIO_MAX_RUNNING]
-    # Counted before, since a subquery would count anew for every queued row.
-    counts = [When(workspace=workspace, then=Value(number)) for workspace, number in running.items()]
-    candidates = _eligible(queue, now).exclude(workspace__in=full)
-    return candidates.annotate(running=Case(*counts, default=Value(0), output_field=IntegerField()))
-
-
-def _within_cap(renders: list[Render], running: dict[int, int]) -> list[Render]:
-    """Those, in order, with which no workspace passes its cap."""
-    counts = Counter(running)
-    chosen = []
-    for render in renders:
-        if counts[render.workspace_id] < settings.STUDIO_MAX_RUNNING:
-            counts[render.workspace_id] += 1
-            chosen.append(render)
-    return chosen
-
-
-def _skip_locked(renders: QuerySet[Render]) -> QuerySet[Render]:
-    """Lock the rows that get chosen. SQLite has one writer at a time, so there is nothing to skip."""
-    if connection.features.has_select_for_update_skip_locked:
-        return renders.select_for_update(skip_locked=True, of=("self",))
-    return renders
 
 
 def _claimed(render: Render) -> Claimed:
