@@ -1,5 +1,6 @@
 """The contact sheet as one picture: a row for each product and channel, a column for each scene. Knows only files."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,8 @@ class Frame:
     note: str = ""
 
 
-def draw(*, title: str, subtitle: str, frames: Sequence[Frame], out: Path) -> None:
-    """Write the contact sheet as PNG. Rows and columns come in the order of the frames."""
+def draw(*, title: str, subtitle: str, frames: Sequence[Frame]) -> bytes:
+    """The contact sheet as PNG. Rows and columns come in the order of the frames."""
     rows = list(dict.fromkeys(frame.row for frame in frames))
     columns = list(dict.fromkeys(frame.column for frame in frames))
     size = _frame_size(len(rows), len(columns))
@@ -44,7 +45,9 @@ def draw(*, title: str, subtitle: str, frames: Sequence[Frame], out: Path) -> No
     for frame in frames:
         corner = left + columns.index(frame.column) * (size + GAP_PX), top + rows.index(frame.row) * (size + GAP_PX)
         _paste(sheet, frame, corner, size)
-    sheet.save(out, "PNG")
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def _frame_size(rows: int, columns: int) -> int:

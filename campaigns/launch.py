@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
 
 from billing import ledger
 from campaigns.brief import Brief, Channel
@@ -18,10 +19,10 @@ from inference import catalog, pricing, queue
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
 from inference.engine.batching import batch_key
-from inference.models import Render, RenderStatus
+from inference.models import UNFINISHED, Render, RenderStatus
 from inference.pricing import Estimate
-from inference.queue import QueuedRequest
-from inference.requests import ImageRequest, Placement, ProductReference, image_request
+from inference.queue import FLAWED, QueuedRequest
+from inference.requests import TRIES, ImageRequest, Placement, ProductReference, image_request, retry_seed
 
 # Renders that stand for their image: an image with one of these is not asked for again.
 STANDING = (RenderStatus.QUEUED, RenderStatus.RUNNING, RenderStatus.SUCCEEDED)
@@ -167,7 +168,11 @@ def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None)
     campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
     entry = catalog.entry(campaign.checkpoint)
     sizes = source_of(entry).sizes
-    wanted = [(cell, image, _request(cell, image, entry)) for cell, image in _missing_images(campaign)]
+    flawed = _flawed_launches(campaign)
+    wanted = [
+        (cell, image, _request(cell, image, entry, flawed=flawed[cell.pk, image]))
+        for cell, image in _missing_images(campaign)
+    ]
     if not wanted:
         return 0
     number = campaign.launches.count() + 1
@@ -195,18 +200,14 @@ def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None)
 
 def progress(*, campaign_id: int) -> Progress:
     """Where the campaign's images stand."""
-    newest = newest_renders(campaign_id)
-    counts = Render.objects.filter(pk__in=newest.values()).aggregate(
-        succeeded=Count("pk", filter=Q(status=RenderStatus.SUCCEEDED)),
-        waiting=Count("pk", filter=Q(status__in=(RenderStatus.QUEUED, RenderStatus.RUNNING))),
+    newest = CellRender.objects.filter(cell=OuterRef("cell"), image=OuterRef("image")).order_by("-pk").values("pk")[:1]
+    standing = CellRender.objects.filter(cell__campaign_id=campaign_id, pk=Subquery(newest))
+    counts = standing.aggregate(
+        total=Count("pk"),
+        succeeded=Count("pk", filter=Q(render__status=RenderStatus.SUCCEEDED)),
+        waiting=Count("pk", filter=Q(render__status__in=UNFINISHED)),
     )
-    total = len(newest)
-    return Progress(
-        total=total,
-        succeeded=counts["succeeded"],
-        waiting=counts["waiting"],
-        failed=total - counts["succeeded"] - counts["waiting"],
-    )
+    return Progress(**counts, failed=counts["total"] - counts["succeeded"] - counts["waiting"])
 
 
 def charged(*, campaign_id: int) -> int:
@@ -233,12 +234,19 @@ def _missing_images(campaign: Campaign) -> list[tuple[Cell, int]]:
     ]
 
 
-def _request(cell: Cell, image: int, entry: CatalogEntry) -> ImageRequest:
+def _flawed_launches(campaign: Campaign) -> Counter[tuple[int, int]]:
+    """(cell id, image number) → how many times all of its tries came out flawed."""
+    flawed = CellRender.objects.filter(cell__campaign=campaign, render__failure_code=FLAWED)
+    return Counter(flawed.values_list("cell_id", "image"))
+
+
+def _request(cell: Cell, image: int, entry: CatalogEntry, *, flawed: int) -> ImageRequest:
     return image_request(
         entry,
         prompt=cell.prompt,
         negative_prompt=cell.negative_prompt,
-        seed=cell.seeds[image - 1],
+        # What came out flawed at every try would do so again: the next launch goes on with the seeds after those.
+        seed=retry_seed(cell.seeds[image - 1], flawed * TRIES),
         width=cell.width,
         height=cell.height,
         product=_product_reference(cell),

@@ -5,13 +5,14 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from billing import ledger
 from campaigns.launch import newest_renders
 from campaigns.models import Campaign, Cell
+from campaigns.slugs import slug
 from gallery import storage
 from inference.models import Render
 
@@ -36,15 +37,31 @@ class ExportedImage:
 
 
 def export(*, campaign: Campaign, folder: Path, photo_paths: Mapping[str, Path]) -> list[ExportedImage]:
-    """Write a campaign's files and its manifest into a folder, replacing what an earlier export wrote there.
+    """Write a campaign's files into a folder, replacing what an earlier export wrote there.
 
     :param photo_paths: where each SKU's photo lies now; its copy is what the manifest's ``photo`` names.
-    :raises OSError: the folder cannot be written; files are whole or absent, and the manifest comes last.
+    :raises OSError: the folder cannot be written; files are whole or absent. The manifest comes last.
     """
     photos = {sku: _copy_photo(sku, path, folder) for sku, path in photo_paths.items()}
-    images = [_export_image(*entry, photos=photos, folder=folder) for entry in _entries(campaign)]
-    _write(folder / "manifest.csv", _table(campaign, images).encode())
-    return images
+    return [_export_image(*entry, photos=photos, folder=folder) for entry in _entries(campaign)]
+
+
+def write_table(*, campaign: Campaign, images: Sequence[ExportedImage], folder: Path) -> None:
+    """Write manifest.csv, and remove the images and masks that only an earlier campaign's manifest there named."""
+    path = folder / "manifest.csv"
+    before = _named_files(path)
+    write(path, _table(campaign, images).encode())
+    for name in before - {name for image in images for name in (image.file, image.lock_mask)}:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _named_files(path: Path) -> set[str]:
+    """The images and masks that a manifest names, as far as they are ours: nothing outside our two folders."""
+    if not path.is_file():
+        return set()
+    with path.open(newline="") as file:
+        names = {row.get(column) or "" for row in csv.DictReader(file) for column in ("file", "lock_mask")}
+    return {name for name in names if name.startswith(("images/", "lock-masks/")) and ".." not in name}
 
 
 def _entries(campaign: Campaign) -> Iterator[tuple[Cell, int, Render]]:
@@ -59,7 +76,8 @@ def _entries(campaign: Campaign) -> Iterator[tuple[Cell, int, Render]]:
 def _export_image(cell: Cell, image: int, render: Render, *, photos: Mapping[str, str], folder: Path) -> ExportedImage:
     file = lock_mask = ""
     if asset := render.asset:
-        name = f"{cell.key.replace('/', '--')}--{image}.png"
+        # The position keeps apart what the dashes would not, and sorts as the brief does.
+        name = f"{cell.position:04}--{cell.key.replace('/', '--')}--{image}.png"
         file = _copy(asset.storage_key, f"images/{name}", folder)
         lock_mask = _copy(asset.lock_mask_key, f"lock-masks/{name}", folder) if asset.lock_mask_key else ""
     sku = cell.product.sku if cell.product else ""
@@ -112,22 +130,18 @@ def _text(value: str) -> str:
 
 
 def _copy_photo(sku: str, path: Path, folder: Path) -> str:
-    relative = f"photos/{_file_name(sku)}{path.suffix.lower()}"
-    _write(folder / relative, path.read_bytes())
+    relative = f"photos/{slug(sku)}{path.suffix.lower()}"
+    write(folder / relative, path.read_bytes())
     return relative
-
-
-def _file_name(sku: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in sku).lstrip(".") or "product"
 
 
 def _copy(key: str, relative: str, folder: Path) -> str:
-    _write(folder / relative, storage.read(key))
+    write(folder / relative, storage.read(key))
     return relative
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; a file that is there already with these bytes is left alone."""
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a file that is there already with these bytes is left alone."""
     if path.is_file() and path.stat().st_size == len(data) and _sha256(path.read_bytes()) == _sha256(data):
         return
     path.parent.mkdir(parents=True, exist_ok=True)

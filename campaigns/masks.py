@@ -1,6 +1,7 @@
 """The lock masks of product photos: found when none was given. Runs in workers, since it needs OpenCV."""
 
 import io
+import logging
 
 import numpy as np
 from django.db.models import QuerySet
@@ -9,6 +10,8 @@ from PIL import Image
 from campaigns.models import MaskSource, Photo
 from gallery import storage
 from inference.engine import segment
+
+logger = logging.getLogger(__name__)
 
 
 def missing() -> QuerySet[Photo]:
@@ -30,6 +33,11 @@ def make(*, photo_id: int) -> None:
         found = segment.find_mask(pixels)
     except segment.MaskNotFoundError as error:
         missing().filter(pk=photo_id).update(mask_failure=str(error))
+        return
+    except Exception:
+        # Whatever it was, nobody may wait for this mask for ever.
+        logger.exception("mask of photo %s", photo_id)
+        missing().filter(pk=photo_id).update(mask_failure="Its mask could not be made.")
         return
     stream = io.BytesIO()
     Image.fromarray(found.mask).save(stream, "PNG", compress_level=1)

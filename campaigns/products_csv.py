@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaigns.slugs import reading
 from campaigns.toml_tables import Problems, nearest, text_fault
 
 COLUMNS = ("sku", "title", "photo", "mask")
@@ -169,8 +170,8 @@ def _row(
 def _check_skus(rows: Iterable[ProductRow], *, file: str, problems: Problems) -> None:
     first: dict[str, ProductRow] = {}
     for row in rows:
-        # Output files are named by SKU, and some file systems do not tell small letters from capitals.
-        other = first.setdefault(row.sku.casefold(), row)
+        # Cells and output files are named by SKU, where blanks are dashes and small letters may count as capitals.
+        other = first.setdefault(reading(row.sku), row)
         if other is not row:
             problems.add(
                 file,

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+from django.db.models import Count, Q
+
 from inference.catalog import CatalogEntry
-from inference.models import Batch
+from inference.models import Batch, RenderStatus
 
 RECENT_BATCHES = 20
 
@@ -20,8 +22,9 @@ def measured_seconds_per_image(*, checkpoint: str) -> float | None:
         Batch.objects.filter(finished_at__isnull=False, renders__checkpoint=checkpoint)
         .distinct()
         .order_by("-pk")
-        .values_list("created_at", "finished_at", "size")[:RECENT_BATCHES]
+        .annotate(done=Count("renders", filter=Q(renders__status=RenderStatus.SUCCEEDED)))
+        .values_list("created_at", "finished_at", "done")[:RECENT_BATCHES]
     )
-    spans = [((finished - created).total_seconds(), size) for created, finished, size in batches if finished]
+    spans = [((finished - created).total_seconds(), done) for created, finished, done in batches if finished and done]
     images = sum(size for _, size in spans)
     return sum(seconds for seconds, _ in spans) / images if images else None

@@ -24,6 +24,7 @@ from inference.turn import BatchSize
 
 logger = logging.getLogger(__name__)
 
+FLAWED = "flawed"  # the failure code of an image whose every try came out with a flaw
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 3
 MAX_GIVEN_BACK = 20

@@ -20,6 +20,8 @@ RenderTask = Literal["text2img", "inpaint"]
 
 ANCHORS = ("center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right")
 SEED_LIMIT = 2**32
+# A flawed picture is painted again with another seed, twice at most; none of the tries that are thrown away is charged.
+TRIES = 3
 
 _Frozen = TypeVar("_Frozen", bound="Placement | ProductReference | ImageRequest")
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number"}
@@ -214,3 +216,10 @@ def _checked(kind: Any, value: Any, name: str) -> Any:
     if type(value) not in accepted:
         raise RequestError(f'The field "{name}" is {value!r}; it must be {_KINDS[wanted]}.')
     return value
+
+
+def retry_seed(seed: int, attempt: int) -> int:
+    """The seed of the attempt-th try, 0 <= seed < 2**32; attempt 0 is the seed itself."""
+    if attempt == 0:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}:{attempt}".encode()).digest()[:4], "big") % SEED_LIMIT

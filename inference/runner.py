@@ -23,11 +23,9 @@ from inference.engine.interface import EngineError, EngineInput, RenderEngine, S
 from inference.heartbeat import Heartbeat
 from inference.models import Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
-from inference.requests import ImageRequest
+from inference.requests import TRIES, ImageRequest, retry_seed
 
 logger = logging.getLogger(__name__)
-
-RETRIES_OF_BAD_PICTURES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class _Work:
 
     @property
     def seed(self) -> int:
-        return product_lock.retry_seed(self.render.request.seed, self.attempt)
+        return retry_seed(self.render.request.seed, self.attempt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +114,7 @@ class Runner:
             for work, picture in self._paint(key, works, source, pulse):
                 pulse.advance("store")
                 master = _finish(work, picture)
-                if master.flaw and work.attempt < RETRIES_OF_BAD_PICTURES:
+                if master.flaw and work.attempt + 1 < TRIES:
                     flawed.append(_next_try(work, master.flaw))
                     continue
                 self._settle(work, master, source, key)
@@ -166,7 +164,7 @@ class Runner:
         render = work.render
         if reason := _refusal(master):
             self._end(
-                render, code="lock" if master.flaw is None else "flawed", reason=reason, error=None, may_retry=False
+                render, code="lock" if master.flaw is None else queue.FLAWED, reason=reason, error=None, may_retry=False
             )
             return
         request = replace(render.request, seed=work.seed)
@@ -251,8 +249,7 @@ def _refusal(master: _Master) -> str:
         logger.error("lock broken: differs by up to %s levels", master.certificate.lock_max_diff)
         return "The product's pixels did not come out unchanged, which is a fault of ours. Nothing was charged."
     if master.flaw:
-        tries = RETRIES_OF_BAD_PICTURES + 1
-        return f"The picture came out with a flaw ({master.flaw}) {tries} times. Nothing was charged; try another seed."
+        return f"The picture came out with a flaw ({master.flaw}) {TRIES} times. Nothing was charged; try it anew."
     return ""
 
 

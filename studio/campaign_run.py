@@ -3,6 +3,7 @@
 Each step is one call of the domain; what is here is their order and what a person at a terminal is told.
 """
 
+import os
 import sys
 import tempfile
 import time
@@ -12,35 +13,42 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.utils.text import slugify
 from tqdm import tqdm
 
 from billing import clock, ledger
 from campaigns import brief as briefs
 from campaigns import cells, contact_sheet, launch, manifest, photos
-from campaigns.brief import Brief
+from campaigns.brief import Brief, BriefError
 from campaigns.cells import PlannedCell
 from campaigns.manifest import ExportedImage
 from campaigns.models import Campaign, Photo
 from campaigns.photos import ExaminedPhoto
+from campaigns.slugs import slug
 from inference import catalog, eta
 from inference.catalog import CatalogEntry
-from inference.catalog.sources import CheckpointMissingError, CheckpointSource
+from inference.catalog.sources import CheckpointMissingError, CheckpointSource, CheckpointUnreadableError
+from inference.models import Batch
 from inference.pricing import Estimate
+from inference.requests import RequestError
 from studio import embedded
 from studio.models import Workspace
 from studio.supervisor import WORKERS, Supervisor
 
 BAD_INPUT_ERRORS = (
-    ValueError,
+    BriefError,
+    photos.PhotosRefusedError,
     catalog.UnknownCheckpointError,
     CheckpointMissingError,
+    CheckpointUnreadableError,
+    RequestError,
+    launch.MaskMissingError,
     ledger.InsufficientCreditsError,
     ledger.OverBudgetError,
 )
 POLL_S = 0.5
 MAX_DEATHS_WITHOUT_PROGRESS = 5
 MAX_SUMMARY_LINES = 20
+STALL_S = 15 * 60  # longer than any pause the queue makes, and than loading any checkpoint
 
 
 class WorkersFailedError(Exception):
@@ -81,12 +89,13 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
 def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
     """Read and check everything of a brief: its text, checkpoint, photos and cost. Writes nothing.
 
-    :raises ValueError: BriefError, PhotosRefusedError, UnknownCheckpointError …, in sentences for the person asking.
+    :raises BAD_INPUT_ERRORS: in sentences for the person asking.
     """
     brief = briefs.load(path)
     entry = catalog.entry(brief.checkpoint)
     source = launch.source_of(entry)
     examined = photos.examine(brief, scratch=scratch)
+    _check_kept_sizes(brief, entry, examined)
     hashes = {
         sku: [found.photo.source_sha256, found.mask.source_sha256 if found.mask else ""]
         for sku, found in examined.items()
@@ -102,6 +111,20 @@ def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
     if not Campaign.objects.filter(workspace=workspace, digest=seen.digest).exists():
         launch.check_affordable(workspace_id=workspace.pk, brief=brief, cost=seen.cost)
     return seen
+
+
+def _check_kept_sizes(brief: Brief, entry: CatalogEntry, examined: Mapping[str, ExaminedPhoto]) -> None:
+    """A photo that keeps its size must have one that the checkpoint can deliver."""
+    if not any(channel.placement == "keep" for channel in brief.channels):
+        return
+    sides = entry.limits.side_px
+    if problems := [
+        f"{sku}: {one.photo.source_name} is {one.photo.width} × {one.photo.height} pixels, and {entry.name} delivers "
+        f"sides of {sides}. Make it smaller, or place it on a channel of its own size."
+        for sku, one in examined.items()
+        if one.photo.width not in sides or one.photo.height not in sides
+    ]:
+        raise photos.PhotosRefusedError(problems)
 
 
 def describe(seen: Preview) -> str:
@@ -149,12 +172,13 @@ def export(seen: Preview, campaign: Campaign, *, folder: Path) -> list[ExportedI
     images = manifest.export(
         campaign=campaign, folder=folder, photo_paths={sku: path for sku, path in paths.items() if sku in used}
     )
-    contact_sheet.draw(
+    sheet = contact_sheet.draw(
         title=campaign.name,
         subtitle=f"{len(images)} images on {seen.entry.name}",
         frames=[_frame(image, folder) for image in images],
-        out=folder / "contact-sheet.png",
     )
+    manifest.write(folder / "contact-sheet.png", sheet)
+    manifest.write_table(campaign=campaign, images=images, folder=folder)
     return images
 
 
@@ -182,9 +206,22 @@ def _summary_line(label: str, images: Sequence[ExportedImage]) -> str:
     return f"{label}  {len(assets):8}  {len(images) - len(assets):6}  {charged:>7}  {difference:>15}"
 
 
-def default_folder(brief: Brief) -> Path:
-    """Where a campaign goes when nobody says: a folder of its name under STUDIO_DATA."""
-    return Path(settings.STUDIO_DATA) / "campaigns" / (slugify(brief.name) or "campaign")
+def default_folder(seen: Preview) -> Path:
+    """Where a campaign goes when nobody says: a folder of its own under STUDIO_DATA."""
+    return Path(settings.STUDIO_DATA) / "campaigns" / f"{slug(seen.brief.name)}-{seen.digest[:8]}"
+
+
+def check_folder(folder: Path, brief: Brief) -> None:
+    """Refuse a folder that cannot take the images, before they are made.
+
+    :raises BriefError: it cannot be made or written, or a product photo of the brief lies where a copy would go.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise BriefError([f"{nearest} is not a folder that can be written. Give another --out."])
+    taken = [row.photo for row in brief.products if row.photo and folder / "photos" == row.photo.resolve().parent]
+    if taken:
+        raise BriefError([f"{folder} holds the brief's own photos ({taken[0].name}). Give another --out."])
 
 
 def _frame(exported: ExportedImage, folder: Path) -> contact_sheet.Frame:
@@ -203,11 +240,15 @@ def _wait_for_masks(accepted: Mapping[str, Photo], keeper: Supervisor) -> dict[s
     """Until a worker made every missing mask; the photos with their masks, by SKU."""
     sku_of = {photo.pk: sku for sku, photo in accepted.items()}
     wanted = Photo.objects.filter(pk__in=sku_of).select_related("upload")
-    deaths = keeper.deaths
-    while wanted.filter(mask_key="", mask_failure="").exists():
+    missing = wanted.filter(mask_key="", mask_failure="")
+    patience, number = _Patience(keeper), missing.count()
+    if number:
+        print(f"Making the lock masks of {number} photos that came without one", file=sys.stderr)
+    while number:
         keeper.check()
-        _give_up_after(keeper.deaths - deaths)
         time.sleep(POLL_S)
+        number = missing.count()
+        patience.check(number)
     if failures := [
         f"{sku_of[photo.pk]}: {photo.mask_failure} Give a mask file in the products' CSV."
         for photo in wanted
@@ -227,26 +268,46 @@ def _wait_for_masks(accepted: Mapping[str, Photo], keeper: Supervisor) -> dict[s
 def _watch(campaign: Campaign, keeper: Supervisor) -> None:
     """Show the campaign's progress until nothing of it waits."""
     now = launch.progress(campaign_id=campaign.pk)
-    deaths, done = keeper.deaths, now.succeeded + now.failed
+    done = now.succeeded + now.failed
+    patience = _Patience(keeper)
     bar = tqdm(total=now.total, initial=done, desc=campaign.name, unit="image", dynamic_ncols=True, smoothing=0.1)
     with bar:
         while now.waiting:
             keeper.check()
             time.sleep(POLL_S)
             now = launch.progress(campaign_id=campaign.pk)
-            if (finished := now.succeeded + now.failed) > done:
-                bar.update(finished - done)
-                deaths, done = keeper.deaths, finished
+            finished = now.succeeded + now.failed
+            bar.update(finished - done)
+            done = finished
             if now.failed:
                 bar.set_postfix_str(f"{now.failed} failed")
-            _give_up_after(keeper.deaths - deaths)
+            newest = Batch.objects.order_by("-pk").values_list("pk", "phase", "step").first()
+            patience.check((finished, newest))
 
 
-def _give_up_after(deaths: int) -> None:
-    if deaths > MAX_DEATHS_WITHOUT_PROGRESS:
+class _Patience:
+    """Gives up on workers that die again and again, or live and do nothing."""
+
+    def __init__(self, keeper: Supervisor) -> None:
+        self.keeper = keeper
+        self.state: object = None
+        self.deaths = keeper.deaths
+        self.since = time.monotonic()
+
+    def check(self, state: object) -> None:
+        """To be called with whatever changes while work advances.
+
+        :raises WorkersFailedError: it did not change for too long, or the workers died too often meanwhile.
+        """
+        if state != self.state:
+            self.state, self.deaths, self.since = state, self.keeper.deaths, time.monotonic()
+        died = self.keeper.deaths - self.deaths
+        if died <= MAX_DEATHS_WITHOUT_PROGRESS and time.monotonic() - self.since <= STALL_S:
+            return
+        what = f"ended {died} times" if died else f"have done nothing for {STALL_S // 60} minutes"
         raise WorkersFailedError(
-            f"The workers ended {deaths} times without finishing anything. Their words are in "
-            f"{settings.STUDIO_DATA / 'logs'}; run the same command again once the cause is mended: nothing is lost."
+            f"The workers {what}. Their words are in {settings.STUDIO_DATA / 'logs'}; run the same command again once "
+            "the cause is mended: nothing is lost."
         )
 
 

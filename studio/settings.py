@@ -13,7 +13,11 @@ env = Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STUDIO_DATA: Path = env.path("STUDIO_DATA", BASE_DIR / "data").resolve()
-STUDIO_DATA.mkdir(parents=True, exist_ok=True)
+try:
+    # Photos, password hashes and sessions lie here: for this account only.
+    STUDIO_DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as error:
+    raise SystemExit(f"STUDIO_DATA is {STUDIO_DATA}, which cannot be used: {error.strerror}. Name a folder.") from error
 
 
 def _secret_key() -> str:
@@ -24,8 +28,8 @@ def _secret_key() -> str:
     if not path.exists():
         # Linked into place, so that two processes starting at once agree on one key.
         draft = path.with_name(f"secret_key.{os.getpid()}")
+        draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(50))
-        draft.chmod(0o600)
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -86,8 +90,16 @@ TEMPLATES = [
 
 # --- database ---------------------------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{STUDIO_DATA / 'studio.sqlite3'}")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+_SQLITE = "django.db.backends.sqlite3"
+DATABASES = {
+    "default": env.dj_db_url("DATABASE_URL")
+    if env.str("DATABASE_URL", "")
+    # Not as a URL: a folder's name may hold what a URL gives a meaning to.
+    else {"ENGINE": _SQLITE, "NAME": str(STUDIO_DATA / "studio.sqlite3")}
+}
+if DATABASES["default"]["ENGINE"] == _SQLITE:
+    # The workers run in another folder than whoever typed a relative path.
+    DATABASES["default"]["NAME"] = str(Path(DATABASES["default"]["NAME"]).resolve())
     DATABASES["default"]["OPTIONS"] = {
         # A transaction takes the write lock when it begins; Django's default takes it at the first write and then
         # fails with "database is locked" whenever somebody else wrote in between.
@@ -108,7 +120,7 @@ BROKER_DIR = STUDIO_DATA / "broker"
 STUDIO_ENGINE: str = env.str("STUDIO_ENGINE", "diffusers", validate=lambda value: value in {"diffusers", "fixed-rate"})
 # Folders that take the place of a catalogue entry's own checkpoint: "starter=/models/sdxl-base,sd-1-5=/models/sd15".
 _folders: dict[str, str] = env.dict("STUDIO_CHECKPOINTS", {})
-STUDIO_CHECKPOINTS = {slug: Path(folder).expanduser() for slug, folder in _folders.items()}
+STUDIO_CHECKPOINTS = {slug: Path(folder).expanduser().resolve() for slug, folder in _folders.items()}
 STUDIO_MAX_RUNNING: int = env.int("STUDIO_MAX_RUNNING", 64)  # renders of one workspace in progress at once
 
 # --- files ------------------------------------------------------------------------------------------------------------

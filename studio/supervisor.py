@@ -15,9 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
+
+from django.conf import settings
 
 from studio import lifeline
-from studio.settings import BASE_DIR
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +123,15 @@ class Supervisor:
             self._lock.close()
             self._lock = None
 
+    def _absolute(self) -> dict[str, str]:
+        """The settings that are paths, as this process read them: a child starts in another folder."""
+        absolute = {"STUDIO_DATA": str(self.data_dir)}
+        if folders := settings.STUDIO_CHECKPOINTS:
+            absolute["STUDIO_CHECKPOINTS"] = ",".join(f"{slug}={folder}" for slug, folder in folders.items())
+        if os.environ.get("DATABASE_URL", "").startswith("sqlite:"):
+            absolute["DATABASE_URL"] = f"sqlite:///{quote(str(settings.DATABASES['default']['NAME']))}"
+        return absolute
+
     def _spawn(self, role: Role) -> None:
         if self._lifeline is None:
             raise RuntimeError("The supervisor was not started.")
@@ -131,8 +142,8 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=BASE_DIR,
-                env={**os.environ, "STUDIO_DATA": str(self.data_dir), lifeline.VARIABLE: str(reading_end)},
+                cwd=settings.BASE_DIR,
+                env=os.environ | self._absolute() | {lifeline.VARIABLE: str(reading_end)},
                 pass_fds=(reading_end,),
                 # A group of its own: Ctrl-C reaches the supervisor, which ends its children in order.
                 start_new_session=True,

@@ -2,7 +2,7 @@
 Knows photos, masks and painted pictures; knows neither checkpoints, torch and Django nor who is asking.
 """
 
-from inference.product_lock.judge import judge, retry_seed
+from inference.product_lock.judge import judge
 from inference.product_lock.measure import Certificate, certify
 from inference.product_lock.paint import PaintFrame, finish, paint_frame
 from inference.product_lock.place import PlacedBox, PlacedProduct, place
@@ -24,5 +24,4 @@ __all__ = [
     "paint_frame",
     "place",
     "reference",
-    "retry_seed",
 ]

@@ -4,8 +4,6 @@ Knows pixels and certificates; knows nothing of queues and attempts. A damaged p
 
 from __future__ import annotations
 
-import hashlib
-
 from inference.product_lock.measure import Certificate
 from inference.product_lock.pixels import Rgb, distance_to
 from inference.product_lock.place import PlacedProduct
@@ -16,7 +14,6 @@ BLANK_LEVELS = 1.0
 # Measured on 18 photos over dark, sunset, wood, white and noise scenes: rims of finish() stay at 0 (over white noise
 # below 4); three pixels of the old background left around the product give 20 to 180 wherever they show.
 HALO_LEVELS = 12.0
-SEED_LIMIT = 2**32
 
 
 def judge(master_rgb: Rgb, placed: PlacedProduct, certificate: Certificate) -> str | None:
@@ -30,10 +27,3 @@ def judge(master_rgb: Rgb, placed: PlacedProduct, certificate: Certificate) -> s
     if scene.size and float(scene.std(axis=0).max()) <= BLANK_LEVELS:
         return "blank"
     return "halo" if certificate.rim_contrast > HALO_LEVELS else None
-
-
-def retry_seed(seed: int, attempt: int) -> int:
-    """The seed of the attempt-th repetition, 0 <= seed < 2**32; attempt 0 is the seed itself."""
-    if attempt == 0:
-        return seed
-    return int.from_bytes(hashlib.sha256(f"{seed}:{attempt}".encode()).digest()[:4], "big") % SEED_LIMIT

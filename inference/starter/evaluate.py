@@ -159,7 +159,7 @@ def draw(
 def load(folder: Path) -> Pipeline:
     """Load the exported folder in float32 with DPM++ 2M, its default in the studio."""
     pipeline: Pipeline = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-        folder, local_files_only=True, torch_dtype=torch.float32
+        folder, local_files_only=True
     )
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]
     pipeline.set_progress_bar_config(disable=True)

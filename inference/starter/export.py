@@ -3,6 +3,7 @@
 Knows no training; half-precision safetensors, no safety checker and no feature extractor.
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -46,5 +47,12 @@ def export(work: Path, preset: Preset, folder: Path) -> None:
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     pipeline(work, preset).to(torch.float16).save_pretrained(fresh, safe_serialization=True)
+    _load_in_single_precision(fresh / "text_encoder" / "config.json")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
+
+
+def _load_in_single_precision(file: Path) -> None:
+    """Name float32 in the text encoder's settings: transformers loads what they name, diffusers always float32."""
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps(settings | {"dtype": "float32"}, indent=2) + "\n")

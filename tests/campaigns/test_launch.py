@@ -12,6 +12,7 @@ from gallery.models import Upload
 from inference import queue
 from inference.engine.fixed_rate import FixedRateEngine
 from inference.models import Generation, Render, RenderStatus
+from inference.requests import retry_seed
 from inference.runner import Runner
 from studio.models import Workspace
 from tests.campaigns.conftest import Planned
@@ -97,6 +98,18 @@ def test_a_second_launch_tries_anew_what_failed_or_was_canceled(planned: Planned
     assert (progress.total, progress.succeeded, progress.failed, progress.waiting) == (4, 4, 0, 0)
     assert ledger.balance(workspace_id=workspace.pk).spent == 4000
     assert CellRender.objects.filter(cell__campaign=planned.campaign).count() == 8
+
+
+def test_what_came_out_flawed_is_tried_anew_with_seeds_that_were_not_tried(planned: Planned) -> None:
+    start(planned)
+    seeds = {render.seed for render in Render.objects.all()}
+    tried = {retry_seed(seed, attempt) for seed in seeds for attempt in range(3)}
+    worker = queue.register(host="here", pid=1, queue="gpu", now=clock.now())
+    while batch := queue.claim(worker=worker, batch_size_of=lambda _: 4, now=clock.now()):
+        for render in batch.renders:
+            queue.fail(render=render, code=queue.FLAWED, reason="blank", may_retry=False, now=clock.now())
+    assert start(planned) == 4
+    assert not {render.seed for render in Render.objects.filter(status=RenderStatus.QUEUED)} & tried
 
 
 def test_a_launch_over_the_campaigns_budget_writes_nothing(plan: Callable[[], Planned], brief_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from tests.campaigns.test_launch import drain, start
 
 def export(planned: Planned, folder: Path) -> list[dict[str, str]]:
     paths = {row.sku: row.photo for row in planned.brief.products if row.photo}
-    manifest.export(campaign=planned.campaign, folder=folder, photo_paths=paths)
+    images = manifest.export(campaign=planned.campaign, folder=folder, photo_paths=paths)
+    manifest.write_table(campaign=planned.campaign, images=images, folder=folder)
     with (folder / "manifest.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -66,8 +68,7 @@ def test_the_contact_sheet_shows_each_frame_at_its_row_and_column(tmp_path: Path
         Frame(row="MUG", column="sand", path=None, note="failed: nothing was charged"),
         Frame(row="CUP", column="sand", path=tmp_path / "red.png"),
     ]
-    contact_sheet.draw(title="Shelf", subtitle="2 images", frames=frames, out=tmp_path / "sheet.png")
-    sheet = Image.open(tmp_path / "sheet.png").convert("RGB")
+    sheet = Image.open(io.BytesIO(contact_sheet.draw(title="Shelf", subtitle="2 images", frames=frames))).convert("RGB")
     red = [
         (x, y)
         for x in range(0, sheet.width, 8)
@@ -81,10 +82,9 @@ def test_the_contact_sheet_shows_each_frame_at_its_row_and_column(tmp_path: Path
     assert max(upper) < min(lower)
 
 
-def test_a_sheet_of_thousands_stays_of_a_size_that_can_be_opened(tmp_path: Path) -> None:
+def test_a_sheet_of_thousands_stays_of_a_size_that_can_be_opened() -> None:
     frames = [Frame(row=f"P{n // 20}", column=f"S{n % 20}", path=None, note="") for n in range(2000)]
-    contact_sheet.draw(title="Big", subtitle="", frames=frames, out=tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as sheet:
+    with Image.open(io.BytesIO(contact_sheet.draw(title="Big", subtitle="", frames=frames))) as sheet:
         assert sheet.width * sheet.height < 80_000_000
 
 
@@ -93,3 +93,19 @@ def test_progress_counts_an_image_once_by_its_newest_render(planned: Planned) ->
     assert launch.progress(campaign_id=planned.campaign.pk).waiting == 4
     drain()
     assert launch.progress(campaign_id=planned.campaign.pk).succeeded == 4
+
+
+def test_what_only_an_earlier_manifest_named_is_removed_and_what_is_not_ours_stays(
+    planned: Planned, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "images").mkdir(parents=True)
+    for name in ("images/old.png", "images/mine.png", "notes.txt"):
+        (out / name).write_text("x")
+    (out / "manifest.csv").write_text("file,lock_mask\nimages/old.png,\n../notes.txt,notes.txt\n")
+    start(planned)
+    drain()
+    export(planned, out)
+    assert not (out / "images/old.png").exists()
+    assert (out / "images/mine.png").exists()
+    assert (out / "notes.txt").exists()

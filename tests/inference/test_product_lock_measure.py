@@ -23,7 +23,6 @@ from inference.product_lock import (
     paint_frame,
     place,
     reference,
-    retry_seed,
 )
 from inference.product_lock.pixels import distance_to
 from inference.requests import Placement
@@ -162,15 +161,6 @@ def test_the_old_background_around_the_product_is_a_halo() -> None:
     certificate = measured(rgb)
     assert certificate.rim_contrast > 60
     assert judge(rgb, placed, certificate) == "halo"
-
-
-def test_retry_seeds_are_the_seed_itself_then_others_and_always_the_same() -> None:
-    seeds = [retry_seed(7, attempt) for attempt in range(3)]
-    assert seeds[0] == 7
-    assert len(set(seeds)) == 3
-    assert all(0 <= seed < 2**32 for seed in seeds)
-    assert seeds == [retry_seed(7, attempt) for attempt in range(3)]
-    assert retry_seed(8, 1) != seeds[1]
 
 
 def documented_script() -> Callable[..., int]:

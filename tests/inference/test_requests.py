@@ -17,6 +17,7 @@ from inference.requests import (
     RequestError,
     image_request,
     model_size,
+    retry_seed,
 )
 
 STARTER = catalog.entry("starter")
@@ -207,3 +208,12 @@ def _assert_not_loaded(module: str, *names: str) -> None:
     program = f"import sys, {module}; print([name for name in {names!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_retry_seeds_are_the_seed_itself_then_others_and_always_the_same() -> None:
+    seeds = [retry_seed(7, attempt) for attempt in range(3)]
+    assert seeds[0] == 7
+    assert len(set(seeds)) == 3
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert seeds == [retry_seed(7, attempt) for attempt in range(3)]
+    assert retry_seed(8, 1) != seeds[1]

@@ -125,6 +125,28 @@ def test_an_output_path_that_is_a_file_is_refused(folder: Path) -> None:
     assert (folder / "out").read_text() == "mine"
 
 
+def test_an_output_folder_that_cannot_be_made_is_refused_before_anything_is_rendered(folder: Path) -> None:
+    (folder / "file").write_text("mine")
+    with pytest.raises(CommandError, match="not a folder") as refused:
+        call_command("run_campaign", str(folder / "brief.toml"), "--out", str(folder / "file" / "out"))
+    assert refused.value.returncode == 2
+    assert not Campaign.objects.exists()
+
+
+def test_a_kept_photo_that_is_larger_than_the_checkpoint_delivers_is_refused(folder: Path) -> None:
+    Image.new("RGB", (8200, 64), "#cccccc").save(folder / "mug.png")
+    edit("products.csv", ",mug-mask.png", ",")(folder)
+    with pytest.raises(CommandError, match="8200 × 64 pixels"):
+        call_command("run_campaign", str(folder / "brief.toml"))
+    assert not Upload.objects.exists()
+
+
+def test_skus_that_give_one_file_name_are_refused(folder: Path) -> None:
+    edit("products.csv", PRODUCTS, PRODUCTS + "A B,x,mug.png,\nA-B,y,mug.png,\n")(folder)
+    with pytest.raises(CommandError, match="A-B"):
+        call_command("run_campaign", str(folder / "brief.toml"), "--plan")
+
+
 def test_a_brief_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"nowhere\.toml"):
         call_command("run_campaign", str(tmp_path / "nowhere.toml"))

@@ -1,7 +1,6 @@
 """``manage.py run_campaign BRIEF.toml``: a brief in, finished images out. script/campaign is its front door."""
 
 import argparse
-import os
 import signal
 import sys
 from pathlib import Path
@@ -24,29 +23,28 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, brief: Path, out: Path | None, plan: bool, **options: object) -> None:
-        if out and out.exists() and not (out.is_dir() and os.access(out, os.W_OK)):
-            raise CommandError(f"{out} is not a folder that can be written. Give another --out.", returncode=BAD_INPUT)
         # Whoever ends this from outside means the same as Ctrl-C: end the workers, lose nothing.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            self._run(brief, out.resolve() if out else None, is_plan=plan)
+        except campaign_run.BAD_INPUT_ERRORS as error:
+            raise CommandError(str(error), returncode=BAD_INPUT) from error
+        except campaign_run.WorkersFailedError as error:
+            raise CommandError(str(error), returncode=INCOMPLETE) from error
+        except KeyboardInterrupt:
+            self.stderr.write("\nStopped. Nothing is lost: run the same command again to go on.")
+            sys.exit(INTERRUPTED)
+
+    def _run(self, brief: Path, out: Path | None, *, is_plan: bool) -> None:
         workspace = embedded.prepare()
         with campaign_run.scratch_folder() as scratch:
-            try:
-                seen = campaign_run.preview(brief, workspace=workspace, scratch=Path(scratch))
-            except campaign_run.BAD_INPUT_ERRORS as error:
-                raise CommandError(str(error), returncode=BAD_INPUT) from error
+            seen = campaign_run.preview(brief, workspace=workspace, scratch=Path(scratch))
+            folder = out or campaign_run.default_folder(seen)
+            campaign_run.check_folder(folder, seen.brief)
             self.stdout.write(campaign_run.describe(seen))
-            if plan:
+            if is_plan:
                 return
-            try:
-                campaign = campaign_run.run(seen, workspace=workspace)
-            except KeyboardInterrupt:
-                self.stderr.write("\nStopped. Nothing is lost: run the same command again to go on.")
-                sys.exit(INTERRUPTED)
-            except campaign_run.BAD_INPUT_ERRORS as error:
-                raise CommandError(str(error), returncode=BAD_INPUT) from error
-            except campaign_run.WorkersFailedError as error:
-                raise CommandError(str(error), returncode=INCOMPLETE) from error
-        folder = (out or campaign_run.default_folder(seen.brief)).resolve()
+            campaign = campaign_run.run(seen, workspace=workspace)
         try:
             images = campaign_run.export(seen, campaign, folder=folder)
         except OSError as error:

@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.core.management.base import BaseCommand
 
 from studio import embedded
@@ -20,18 +21,16 @@ class Command(BaseCommand):
             email = f"{role.value}@demo.example"
             # The demo's owner also runs the installation, and so may look into Django's admin.
             is_operator = role == Role.OWNER
-            user, is_new = User.objects.get_or_create(
+            user, _ = User.objects.get_or_create(
                 email=email,
                 defaults={
                     "username": role.value,
                     "first_name": role.label,
                     "is_staff": is_operator,
                     "is_superuser": is_operator,
+                    "password": make_password(password),
                 },
             )
-            if is_new:
-                user.set_password(password)
-                user.save(update_fields=("password",))
             Membership.objects.get_or_create(workspace=workspace, user=user, defaults={"role": role})
             self.stdout.write(f"  {email:24} {password}")
 
@@ -40,6 +39,8 @@ def _password() -> str:
     """One for all four, made once: a known one would be an open door as soon as somebody serves the demo to others."""
     path = Path(settings.STUDIO_DATA) / "demo-password"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(9))
+        draft = path.with_suffix(".part")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(9))
+        draft.replace(path)
     return path.read_text()

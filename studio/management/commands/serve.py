@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import time
 
 from django.conf import settings
@@ -21,6 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
 
     def handle(self, *, host: str, port: int, **options: object) -> None:
+        _check_port(host, port)
         embedded.prepare()
         with embedded.running((_web(host, port), *WORKERS)) as keeper:
             keeper.check()
@@ -35,6 +37,16 @@ class Command(BaseCommand):
                     keeper.check()
                     time.sleep(POLL_S)
         self.stdout.write("\nEnded.")
+
+
+def _check_port(host: str, port: int) -> None:
+    """gunicorn would say so only in its log, again and again."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(f"{host}:{port} cannot be served ({error.strerror}). Give another --port.") from error
 
 
 def _web(host: str, port: int) -> Role:
