@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, OuterRef, Q, Subquery, Sum
 
 from billing import ledger
@@ -96,24 +96,26 @@ def plan(
     now: datetime,
 ) -> Campaign:
     """Create the campaign and its cells, or return the one that this digest planned before."""
-    if planned := Campaign.objects.filter(workspace_id=workspace_id, digest=campaign_digest).first():
-        return planned
-    budget_id = None
+    try:
+        with transaction.atomic():
+            campaign = Campaign.objects.create(
+                workspace_id=workspace_id,
+                name=brief.name,
+                brief=brief.text,
+                digest=campaign_digest,
+                checkpoint=brief.checkpoint,
+                images_per_cell=brief.images_per_cell,
+                axes=[axis.name for axis in brief.axes],
+                must_have=list(brief.must_have),
+                created_at=now,
+            )
+    except IntegrityError:
+        # Planned before, or by somebody else at this very moment: the database tells, whoever was first.
+        return Campaign.objects.get(workspace_id=workspace_id, digest=campaign_digest)
     if brief.budget_credits is not None:
         amount = int(brief.budget_credits * ledger.MILLI)
-        budget_id = ledger.open_budget(workspace_id=workspace_id, name=brief.name, amount=amount)
-    campaign = Campaign.objects.create(
-        workspace_id=workspace_id,
-        name=brief.name,
-        brief=brief.text,
-        digest=campaign_digest,
-        checkpoint=brief.checkpoint,
-        images_per_cell=brief.images_per_cell,
-        axes=[axis.name for axis in brief.axes],
-        must_have=list(brief.must_have),
-        budget_id=budget_id,
-        created_at=now,
-    )
+        campaign.budget_id = ledger.open_budget(workspace_id=workspace_id, name=brief.name, amount=amount)
+        campaign.save(update_fields=("budget",))
     known = Product.objects.filter(workspace_id=workspace_id, sku__in={cell.sku for cell in cells})
     products = {product.sku: product for product in known}
     Cell.objects.bulk_create(

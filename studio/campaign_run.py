@@ -4,6 +4,7 @@ Each step is one call of the domain; what is here is their order and what a pers
 """
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -48,6 +49,7 @@ BAD_INPUT_ERRORS = (
 POLL_S = 0.5
 MAX_DEATHS_WITHOUT_PROGRESS = 5
 MAX_SUMMARY_LINES = 20
+DAY_S = 24 * 60 * 60
 STALL_S = 15 * 60  # longer than any pause the queue makes, and than loading any checkpoint
 
 
@@ -83,6 +85,10 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     """Where photos are decoded to before they are accepted; gone with the block."""
     parent = settings.STUDIO_DATA / "scratch"
     parent.mkdir(exist_ok=True)
+    for left in parent.iterdir():
+        # What a killed run could not remove; a day is longer than any run examines photos.
+        if time.time() - left.stat().st_mtime > DAY_S:
+            shutil.rmtree(left, ignore_errors=True)
     return tempfile.TemporaryDirectory(dir=parent)
 
 

@@ -127,7 +127,8 @@ STUDIO_MAX_RUNNING: int = env.int("STUDIO_MAX_RUNNING", 64)  # renders of one wo
 
 MEDIA_ROOT = STUDIO_DATA / "media"
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = STUDIO_DATA / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 STATICFILES_DIRS: list[Path] = []
 WHITENOISE_USE_FINDERS = True  # no collectstatic step on a single machine
 STORAGES = {
