@@ -109,6 +109,7 @@ def run_with_kills(brief: Path, out: Path, environment: dict[str, str], options:
     while True:
         time.sleep(dice.expovariate(1 / options.pause))
         if process.poll() is not None:
+            print(f"the command ended with {process.returncode}", flush=True)
             if process.returncode in (0, BAD_INPUT) or kills.total() >= options.kills:
                 break
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -117,6 +118,7 @@ def run_with_kills(brief: Path, out: Path, environment: dict[str, str], options:
             for pid in pids(ROLES[role], environment["STUDIO_DATA"]):
                 os.kill(pid, signal.SIGKILL)
                 kills[role] += 1
+                print(f"kill {kills.total()}: {role}", flush=True)
             if role == "command":
                 process.wait()
         elif process.poll() is None:
