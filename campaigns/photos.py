@@ -108,7 +108,9 @@ def _photo(product: Product, upload: Upload, mask: Upload | None, *, now: dateti
             "created_at": now,
         },
     )
-    if is_new and mask is None:
+    # Given again, a photo gets another try: what went wrong may have been the machine's fault.
+    is_retried = Photo.objects.filter(pk=photo.pk).exclude(mask_failure="").update(mask_failure="") > 0
+    if mask is None and (is_new or is_retried):
         # By name: the task's module loads OpenCV, which only workers need. A lost message is replaced by the sweep.
         transaction.on_commit(lambda: current_app.send_task("campaigns.make_mask", args=[photo.pk]), robust=True)
     return photo
