@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_PRODUCTS = ROOT / "campaigns" / "demo" / "products.csv"
 BAD_INPUT = 2
-ROLES = {"gpu": "--queues gpu", "default": "--queues default", "beat": "celery beat", "command": "run_campaign"}
+ROLES = {"gpu": "--queues gpu", "default": "--queues default", "beat": "celery beat"}
 
 
 def main() -> int:
@@ -114,8 +114,9 @@ def run_with_kills(brief: Path, out: Path, environment: dict[str, str], options:
                 break
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         if kills.total() < options.kills:
-            role = dice.choice(list(ROLES))
-            for pid in pids(ROLES[role], environment["STUDIO_DATA"]):
+            role = dice.choice((*ROLES, "command"))
+            victims = [process.pid] if role == "command" else pids(ROLES[role], environment["STUDIO_DATA"])
+            for pid in victims:
                 os.kill(pid, signal.SIGKILL)
                 kills[role] += 1
                 print(f"kill {kills.total()}: {role}", flush=True)
