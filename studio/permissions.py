@@ -33,10 +33,10 @@ def allows(role: str, action: Action) -> bool:
     return action in ALLOWED[Role(role)]
 
 
-def lookup(*, user: User | AnonymousUser, slug: str, action: Action) -> Workspace:
-    """The workspace of that slug, for a person who may do this in it.
+def membership_for(*, user: User | AnonymousUser, slug: str, action: Action | None) -> Membership:
+    """The membership, with its workspace, of a person who may do this there; any member's where action is None.
 
-    :raises Http404: there is none, or the person is no member: the two look alike from outside.
+    :raises Http404: there is no such workspace, or the person is no member: the two look alike from outside.
     :raises PermissionDenied: a member whose role does not include the action.
     """
     if not user.is_authenticated:
@@ -44,6 +44,6 @@ def lookup(*, user: User | AnonymousUser, slug: str, action: Action) -> Workspac
     membership = Membership.objects.select_related("workspace").filter(workspace__slug=slug, user=user).first()
     if membership is None:
         raise Http404
-    if not allows(membership.role, action):
+    if action is not None and not allows(membership.role, action):
         raise PermissionDenied(f"Your role here is {membership.role}, which does not include “{action}”. Ask an owner.")
-    return membership.workspace
+    return membership

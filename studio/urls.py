@@ -1,16 +1,15 @@
-"""Every address of the studio."""
+"""The URLconf: every row of studio.routes, and the pages that Django's admin and allauth bring along."""
 
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from studio.views import account, health, home
+from studio.routes import ROUTES
+from studio.views import account
 
 urlpatterns = [
-    path("", home.home, name="home"),
-    path("w/<slug:slug>/", home.workspace, name="workspace"),
+    *(route.pattern() for route in ROUTES),
     path("login/", account.SignInView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
-    path("health/", health.health, name="health"),
     path("admin/", admin.site.urls),
 ]

@@ -74,7 +74,7 @@ class Trained:
     def __init__(self, name: str, parts: dict[str, torch.nn.Module], *, rate: float, average: float) -> None:
         self.name, self.parts, self.average = name, parts, average
         self.weights = [p for part in parts.values() for p in part.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(self.weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.shadows = {key: shadow_of(part) for key, part in parts.items()}
         self.progress = Progress()
 

@@ -1,12 +1,12 @@
 """Whether the studio can answer: for load balancers and scripts."""
 
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
-from django.views.decorators.http import require_safe
+from django.http import JsonResponse
+
+from studio.http import StudioRequest
 
 
-@require_safe
-def health(request: HttpRequest) -> JsonResponse:
+def health(request: StudioRequest) -> JsonResponse:
     """200 when the database answers."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")

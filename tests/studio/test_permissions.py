@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.http import Http404
 
 from studio.models import Membership, Role
-from studio.permissions import ALLOWED, Action, allows, lookup
+from studio.permissions import ALLOWED, Action, allows, membership_for
 
 MAY = {
     "owner": {"view", "produce", "review", "manage"},
@@ -34,10 +34,10 @@ def test_a_member_gets_the_workspace_where_the_role_includes_the_action_and_is_t
     people, workspace, role, action
 ):
     if action.value in MAY[role]:
-        assert lookup(user=people[role], slug="acme", action=action) == workspace
+        assert membership_for(user=people[role], slug="acme", action=action).workspace == workspace
     else:
         with pytest.raises(PermissionDenied, match=f"Your role here is {role}, which does not include “{action}”"):
-            lookup(user=people[role], slug="acme", action=action)
+            membership_for(user=people[role], slug="acme", action=action)
 
 
 @pytest.mark.parametrize("action", Action)
@@ -45,20 +45,20 @@ def test_a_stranger_cannot_tell_a_workspace_from_none(people, action):
     messages = set()
     for slug in ("acme", "there-is-none"):
         with pytest.raises(Http404) as refusal:
-            lookup(user=people["stranger"], slug=slug, action=action)
+            membership_for(user=people["stranger"], slug=slug, action=action)
         messages.add(str(refusal.value))
     assert len(messages) == 1
 
 
 def test_nobody_finds_nothing(workspace):
     with pytest.raises(Http404):
-        lookup(user=AnonymousUser(), slug="acme", action=Action.VIEW)
+        membership_for(user=AnonymousUser(), slug="acme", action=Action.VIEW)
 
 
 def test_a_removed_member_is_a_stranger_again(people):
     Membership.objects.filter(user=people["owner"]).delete()
     with pytest.raises(Http404):
-        lookup(user=people["owner"], slug="acme", action=Action.VIEW)
+        membership_for(user=people["owner"], slug="acme", action=Action.VIEW)
 
 
 def test_a_person_has_one_role_in_a_workspace(people, workspace):

@@ -1,0 +1,46 @@
+"""What every page's frame shows: the workspace one is in, what one may do there, the balance, the other workspaces.
+
+All of it is looked up only when a template asks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from billing import ledger
+from billing.ledger import Balance
+from studio.models import Membership
+from studio.permissions import Action, allows
+
+
+@dataclass(frozen=True)
+class May:
+    """What the member may do in this workspace, for templates: a button that would be refused is not offered."""
+
+    produce: bool
+    review: bool
+    manage: bool
+
+
+def shell(request: HttpRequest) -> dict[str, object]:
+    """The frame's variables; inside a workspace also ``workspace``, ``membership``, ``may`` and ``balance``."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {}
+    others = Membership.objects.filter(user=user.pk).select_related("workspace").order_by("workspace__name")
+    context: dict[str, object] = {"memberships": others}
+    membership: Membership | None = getattr(request, "membership", None)
+    if membership is not None:
+        context |= {
+            "workspace": membership.workspace,
+            "membership": membership,
+            "may": May(*(allows(membership.role, action) for action in (Action.PRODUCE, Action.REVIEW, Action.MANAGE))),
+            "balance": SimpleLazyObject(_balance_of(membership.workspace_id)),
+        }
+    return context
+
+
+def _balance_of(workspace_id: int) -> Callable[[], Balance]:
+    return lambda: ledger.balance(workspace_id=workspace_id)
