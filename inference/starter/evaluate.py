@@ -1,12 +1,13 @@
-"""Measures what the checkpoint draws, by a classifier trained only on freshly rendered pictures of another seed.
+"""Measures what the checkpoint draws: adherence, guidance, negative prompts, product photos, nearest training picture.
 
-`python -m inference.starter.evaluate --help`; writes a Markdown table beside the figures. Knows no training state.
+`python -m inference.starter.evaluate --help`; writes figures.json and figures.md. Knows no training state.
 """
 
 import argparse
+import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,26 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
-from torch import nn
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from PIL import Image
 
-from inference.starter.grammar import (
-    BACKDROPS,
-    COLORED_BACKDROPS,
-    COLORS,
-    PRODUCTS,
-    STYLES,
-    SURFACES,
-    Scene,
-    caption,
-    sample_scene,
-)
+from inference import product_lock
+from inference.requests import Placement
+from inference.starter.classifier import GRAY, HEADS, SEED, Classifier, hits, probability, train_classifier, words_in
+from inference.starter.dataset import shards
+from inference.starter.grammar import BACKDROPS, Scene, caption, sample_scene
 from inference.starter.render import render
 
-SIDE = 96
+STEPS = 16
+GUIDANCE = 4.0
+GUIDANCES = (1.0, 4.0, 8.0)
+SIZE = 256
+NEAREST_SIDE = 16
+NEGATIVES = ("forest", "night city", "sunset", "brick wall", "mountains", "neon", "blue sky", "kitchen")
+PLACEMENT = Placement(scale=0.7, anchor="bottom")
+Picture = npt.NDArray[np.uint8]
 # A StableDiffusionPipeline: type checkers see no call on it.
 Pipeline = Any
-HEADS: dict[str, tuple[str, ...]] = {
-    "backdrop": tuple(BACKDROPS),
-    "surface": tuple(SURFACES),
-    "color": ("", *COLORS),
-    "product": tuple(PRODUCTS),
-    "product_color": ("", *COLORS),
-    "style": tuple(STYLES),
-}
-SEED = 990_001
 
 
 @dataclass(frozen=True)
@@ -58,128 +51,150 @@ class Score:
         return self.generated / max(self.rendered, 1e-6)
 
 
-class Classifier(nn.Module):
-    """A small convolutional network with one linear head per kind of word; input count x 3 x SIDE x SIDE in 0..1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (3, 32, 64, 128, 192)
-        blocks = [
-            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1), nn.BatchNorm2d(b), nn.ReLU())
-            for a, b in pairwise(widths)
-        ]
-        # A 3 x 3 grid stays, since a surface is told from a backdrop by where it lies.
-        self.body = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Dropout(0.2))
-        self.heads = nn.ModuleDict({name: nn.Linear(widths[-1] * 9, len(words)) for name, words in HEADS.items()})
-
-    def forward(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return logits by head."""
-        features = self.body(pictures)
-        return {name: head(features) for name, head in self.heads.items()}
-
-
-def labels(scene: Scene) -> list[int]:
-    """Return the scene's label for every head; a color that the backdrop does not show is "no color"."""
-    color = scene.color if scene.backdrop in COLORED_BACKDROPS[:3] else ""
-    product_color = scene.product_color if scene.product else ""
-    words = (scene.backdrop, scene.surface, color, scene.product, product_color, scene.style)
-    return [HEADS[head].index(word) for head, word in zip(HEADS, words, strict=True)]
-
-
-def shrink(pictures: list[npt.NDArray[np.uint8]]) -> torch.Tensor:
-    """Turn pictures into count x 3 x SIDE x SIDE float32 in 0..1."""
-    small = np.stack([cv2.resize(p, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for p in pictures])
-    return torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255
-
-
-def train_classifier(file: Path, *, pictures: int, epochs: int) -> Classifier:
-    """Load the classifier from the file, or train it on so many fresh renders and save it there."""
-    network = Classifier()
-    if file.exists():
-        network.load_state_dict(torch.load(file, weights_only=True))
-        return network.eval()
-    rng = np.random.default_rng(SEED)
-    scenes = [sample_scene(rng) for _ in range(pictures)]
-    images, targets = shrink([render(scene) for scene in scenes]), torch.tensor([labels(scene) for scene in scenes])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * (pictures // 64) + 1)
-    for _ in range(epochs):
-        for chosen in torch.split(torch.randperm(pictures), 64)[: pictures // 64]:
-            batch = hide_middle(images[chosen].flip(3) if rng.random() < 0.5 else images[chosen], rng)
-            logits = network(batch)
-            loss = sum(nn.functional.cross_entropy(logits[h], targets[chosen, i]) for i, h in enumerate(HEADS))
-            optimizer.zero_grad()
-            torch.as_tensor(loss).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-    torch.save(network.state_dict(), file)
-    return network.eval()
-
-
-def hide_middle(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Gray out an upright box in a third of the pictures, so that inpainted ones can be judged without the product."""
-    pictures = pictures.clone()
-    for picture in pictures:
-        if rng.random() < 0.33:
-            height, width = int(rng.uniform(0.3, 0.7) * SIDE), int(rng.uniform(0.2, 0.6) * SIDE)
-            y, x = int(rng.uniform(0.15, 0.95) * (SIDE - height)), int(rng.uniform(0.1, 0.9) * (SIDE - width))
-            picture[:, y : y + height, x : x + width] = 0.5
-    return pictures
-
-
-@torch.no_grad()
-def hits(network: Classifier, pictures: list[npt.NDArray[np.uint8]], scenes: list[Scene]) -> npt.NDArray[np.bool_]:
-    """Return count x heads: whether the classifier finds what the scene says."""
-    logits = network(shrink(pictures))
-    found = torch.stack([logits[head].argmax(1) for head in HEADS], dim=1)
-    return (found == torch.tensor([labels(scene) for scene in scenes])).numpy()
-
-
-def draw(
-    pipeline: Pipeline, prompts: list[str], *, steps: int, guidance: float, seed: int = 0
-) -> list[npt.NDArray[np.uint8]]:
-    """Draw one 256-pixel picture per prompt in batches of four, each from its own generator."""
-    pictures: list[npt.NDArray[np.uint8]] = []
-    for start in range(0, len(prompts), 4):
-        part = prompts[start : start + 4]
-        generators = [torch.Generator().manual_seed(seed + start + index) for index in range(len(part))]
-        result = pipeline(
-            part,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=generators,
-            height=256,
-            width=256,
-            output_type="np",
-        )
-        pictures += [(picture * 255 + 0.5).astype(np.uint8) for picture in result.images]
-    return pictures
-
-
-def load(folder: Path) -> Pipeline:
+def load(folder: Path, kind: Any = StableDiffusionPipeline) -> Pipeline:
     """Load the exported folder in float32 with DPM++ 2M, its default in the studio."""
-    pipeline: Pipeline = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-        folder, local_files_only=True
-    )
+    pipeline: Pipeline = kind.from_pretrained(folder, local_files_only=True)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)  # type: ignore[no-untyped-call]
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def score(pipeline: Pipeline, network: Classifier, *, prompts: int, guidance: float) -> list[Score]:
-    """Score held-out combinations: what was asked against what the classifier finds, beside real renders."""
-    rng = np.random.default_rng(SEED + 1)
-    scenes = [sample_scene(rng, held_out=True) for _ in range(prompts)]
-    made = draw(pipeline, [full_caption(scene) for scene in scenes], steps=16, guidance=guidance)
-    generated = hits(network, made, scenes).mean(axis=0)
-    rendered = hits(network, [render(scene) for scene in scenes], scenes).mean(axis=0)
-    return [Score(h, float(g), float(r)) for h, g, r in zip(HEADS, generated, rendered, strict=True)]
+def draw(
+    pipeline: Pipeline, prompts: Sequence[str], *, steps: int = STEPS, guidance: float = GUIDANCE, **more: Any
+) -> list[Picture]:
+    """Draw one 256-pixel picture per prompt in batches of four, each from its own generator, seeds counting from 0.
+
+    Further arguments go to the pipeline; lists among them hold one value per prompt.
+    """
+    pictures: list[Picture] = []
+    for start in range(0, len(prompts), 4):
+        part = slice(start, start + 4)
+        result = pipeline(
+            list(prompts[part]),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=[torch.Generator().manual_seed(start + index) for index in range(len(prompts[part]))],
+            height=SIZE,
+            width=SIZE,
+            output_type="np",
+            **{name: value[part] if isinstance(value, list) else value for name, value in more.items()},
+        )
+        pictures += [(picture * 255 + 0.5).astype(np.uint8) for picture in result.images]
+    return pictures
 
 
 def full_caption(scene: Scene) -> str:
     """Caption the scene so that every scored word is in it: the longest of a few dozen tries."""
     rng = np.random.default_rng(scene.seed)
     return max((caption(scene, rng) for _ in range(24)), key=lambda words: (words.count(","), len(words)))
+
+
+def held_out(count: int) -> list[Scene]:
+    """Scenes whose backdrop, surface and product were never together in a training picture."""
+    rng = np.random.default_rng(SEED + 1)
+    return [sample_scene(rng, held_out=True) for _ in range(count)]
+
+
+def adherence(network: Classifier, made: list[Picture], scenes: list[Scene]) -> list[Score]:
+    """Score what was asked against what the classifier finds, beside real renders of the same scenes."""
+    generated = hits(network, made, scenes).mean(axis=0)
+    rendered = hits(network, [render(scene) for scene in scenes], scenes).mean(axis=0)
+    return [Score(h, float(g), float(r)) for h, g, r in zip(HEADS, generated, rendered, strict=True)]
+
+
+def by_guidance(pipeline: Pipeline, network: Classifier, *, prompts: int) -> dict[str, float]:
+    """Guidance → mean share of backdrop, surface and color found, over the same held-out prompts and seeds."""
+    scenes = held_out(prompts)
+    words = [full_caption(scene) for scene in scenes]
+    return {
+        f"{guidance:g}": float(hits(network, draw(pipeline, words, guidance=guidance), scenes)[:, :3].mean())
+        for guidance in GUIDANCES
+    }
+
+
+def by_negative(pipeline: Pipeline, network: Classifier, *, seeds: int) -> dict[str, dict[str, float]]:
+    """Backdrop → how likely it is found in pictures that ask for it, without and with it as the negative prompt."""
+    found = {}
+    for word in NEGATIVES:
+        prompts = [f"on wooden table, {BACKDROPS[word][0]}"] * seeds
+        plain, moved = (
+            probability(
+                network, draw(pipeline, prompts, negative_prompt=[negative] * seeds), head="backdrop", word=word
+            )
+            for negative in ("", BACKDROPS[word][0])
+        )
+        found[word] = {"without": plain, "with": moved}
+    return found
+
+
+def around_photos(pipeline: Pipeline, network: Classifier, photos: Path, *, each: int) -> tuple[float, list[Picture]]:
+    """Share of the asked backdrops found in what was painted around the products of a products.csv, and the pictures.
+
+    The product and its bounding box are grayed out before the classifier looks.
+    """
+    frames = [_frame(photos / row["photo"], photos / row["mask"]) for row in _with_masks(photos / "products.csv")]
+    jobs = [(frame, word) for index, frame in enumerate(frames) for word in _backdrops(index * each, each)]
+    made = draw(
+        pipeline,
+        [f"on wooden table, {BACKDROPS[word][0].format(c='teal', d='orange')}, soft light" for _, word in jobs],
+        image=[Image.fromarray(frame.image) for frame, _ in jobs],
+        mask_image=[Image.fromarray(frame.mask_image) for frame, _ in jobs],
+        strength=1.0,
+    )
+    hidden = [_without_product(picture, frame.mask_image) for picture, (frame, _) in zip(made, jobs, strict=True)]
+    found = words_in(network, hidden, head="backdrop")
+    return float(np.mean([word == asked for word, (_, asked) in zip(found, jobs, strict=True)])), made
+
+
+def _with_masks(products: Path) -> list[dict[str, str]]:
+    with products.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["mask"]]
+
+
+def _backdrops(start: int, count: int) -> list[str]:
+    words = list(BACKDROPS)
+    return [words[(start + index) % len(words)] for index in range(count)]
+
+
+def _frame(photo: Path, mask: Path) -> product_lock.PaintFrame:
+    reference = product_lock.reference(photo.read_bytes(), mask.read_bytes())
+    placed = product_lock.place(reference, placement=PLACEMENT, width=4 * SIZE, height=4 * SIZE)
+    return product_lock.paint_frame(placed, size=(SIZE, SIZE))
+
+
+def _without_product(picture: Picture, mask_image: Picture) -> Picture:
+    rows, columns = np.nonzero(mask_image < GRAY)
+    hidden = picture.copy()
+    hidden[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = GRAY
+    return hidden
+
+
+def nearest(made: list[Picture], data: Path) -> dict[str, float]:
+    """Distance (0 to 255, RMS at 16 x 16) to the nearest training picture: of the made, and of fresh renders beside.
+
+    A checkpoint that repeats its training pictures comes much nearer to them than fresh renders do.
+    """
+    known = np.concatenate(
+        [_tiny(list(shard.load_pictures())) for shard in shards(data) if "256x256" in shard.pictures.name]
+    )
+    rng = np.random.default_rng(SEED + 2)
+    fresh = [render(sample_scene(rng)) for _ in made]
+    distances = {name: _distances(_tiny(pictures), known) for name, pictures in (("made", made), ("fresh", fresh))}
+    return {
+        f"{name} {label}": float(value)
+        for name, values in distances.items()
+        for label, value in (("least", values.min()), ("median", np.median(values)))
+    }
+
+
+def _tiny(pictures: list[Picture]) -> npt.NDArray[np.float32]:
+    side = (NEAREST_SIDE, NEAREST_SIDE)
+    small = [cv2.resize(np.ascontiguousarray(p), side, interpolation=cv2.INTER_AREA) for p in pictures]
+    return np.stack(small).reshape(len(pictures), -1).astype(np.float32)
+
+
+def _distances(pictures: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.array([np.sqrt(((known - picture) ** 2).mean(axis=1)).min() for picture in pictures], np.float32)
 
 
 def table(scores: list[Score]) -> str:
@@ -191,20 +206,33 @@ def table(scores: list[Score]) -> str:
 
 
 def main() -> None:
-    """Train or load the classifier, score the checkpoint and write adherence.md and adherence.json."""
+    """Train or load the classifier, measure the checkpoint and write the figures; prints them as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m inference.starter.evaluate", description=__doc__)
-    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="folder of the training; the classifier is kept there")
     parser.add_argument("--checkpoint", type=Path, default=Path(__file__).parent / "checkpoint")
-    parser.add_argument("--pictures", type=int, default=12_000, help="renders the classifier is trained on")
+    parser.add_argument("--photos", type=Path, help="folder with products.csv, photos and masks to paint around")
+    parser.add_argument("--pictures", type=int, default=12_000, help="renders that the classifier is trained on")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--prompts", type=int, default=200)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--quick", action="store_true", help="adherence only")
     options = parser.parse_args()
     network = train_classifier(options.work / "classifier.pt", pictures=options.pictures, epochs=options.epochs)
-    scores = score(load(options.checkpoint), network, prompts=options.prompts, guidance=options.guidance)
-    (options.work / "adherence.json").write_text(json.dumps([vars(s) for s in scores], indent=1))
-    (options.work / "adherence.md").write_text(table(scores) + "\n")
+    pipeline = load(options.checkpoint)
+    scenes = held_out(options.prompts)
+    made = draw(pipeline, [full_caption(scene) for scene in scenes])
+    scores = adherence(network, made, scenes)
+    figures: dict[str, Any] = {"adherence": [vars(score) for score in scores]}
+    if not options.quick:
+        figures["nearest"] = nearest(made, options.work / "data")
+        figures["guidance"] = by_guidance(pipeline, network, prompts=60)
+        figures["negative"] = by_negative(pipeline, network, seeds=8)
+    if options.photos:
+        painter = load(options.checkpoint, StableDiffusionInpaintPipeline)
+        figures["backdrop around photos"], painted = around_photos(painter, network, options.photos, each=6)
+        Image.fromarray(np.concatenate(painted[:6], axis=1)).save(options.work / "around_photos.png")
+    (options.work / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(table(scores))
+    print(json.dumps({key: value for key, value in figures.items() if key != "adherence"}, indent=1))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ Knows no training; everything built here saves to and loads from a plain diffuse
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, Transformer2DModel, UNet2DConditionModel
 from diffusers.models.resnet import ResnetBlock2D
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from inference.starter.grammar import caption, sample_scene
 
 TOKENS = 48
 # An AutoencoderKL, a UNet2DConditionModel, a DDIMScheduler: type checkers see no members on diffusers' classes.
@@ -143,6 +147,16 @@ def train_tokenizer(captions: list[str], *, merges: int = 1200) -> CLIPTokenizer
     words = [*dict.fromkeys(words), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: index for index, word in enumerate(words)}
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TOKENS)
+
+
+def tokenizer_in(work: Path) -> CLIPTokenizer:
+    """The work folder's tokenizer; it is learned on first use and kept there."""
+    folder = work / "tokenizer"
+    if not folder.exists():
+        rng = np.random.default_rng(3)
+        train_tokenizer([caption(sample_scene(rng), rng) for _ in range(20_000)]).save_pretrained(folder)
+    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
+    return tokenizer
 
 
 def pick_device() -> torch.device:

@@ -1,4 +1,4 @@
-"""The command line of the starter checkpoint: render, vae, encode, unet and export, in slices that carry on.
+"""The command line of the starter checkpoint: render, vae, encode, text, unet and export, in slices that carry on.
 
 `python -m inference.starter.train --help` lists what each takes.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from inference.starter import train_unet, train_vae
+from inference.starter import progress, train_text, train_unet, train_vae
 from inference.starter.dataset import render_shards
 from inference.starter.latents import SCALES, encode_shards
 from inference.starter.loop import ResumeError, Slice
@@ -33,9 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("--work", type=Path, required=True, help="folder of pictures, latents and training state")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
-    parser.add_argument("--minutes", type=float, default=10, help="vae, unet: length of this slice")
-    parser.add_argument("--samples", type=int, default=200_000, help="vae, unet: samples of the whole training")
-    parser.add_argument("--resume", action="store_true", help="vae, unet: carry on the training in the folder")
+    parser.add_argument("--minutes", type=float, default=10, help="vae, text, unet: length of this slice")
+    parser.add_argument("--samples", type=int, default=200_000, help="vae, text, unet: samples of the whole training")
+    parser.add_argument("--resume", action="store_true", help="vae, text, unet: carry on the training in the folder")
     parser.add_argument("--decoder-only", action="store_true", help="vae: keep the encoder, and so the latents")
     parser.add_argument("--scale", choices=sorted(SCALES), default="full", help="encode, unet: size of the pictures")
     parser.add_argument("--shards", type=int, default=96, help="render, encode: how many shards of 512 pictures")
@@ -66,8 +66,15 @@ def _encode(options: argparse.Namespace) -> None:
     encode_shards(options.work, PRESETS[options.preset], scale=options.scale, limit=options.shards)
 
 
+def _text(options: argparse.Namespace) -> None:
+    train_text.train(options.work, PRESETS[options.preset], _slice(options), seed=options.seed)
+
+
 def _unet(options: argparse.Namespace) -> None:
-    train_unet.train(options.work, PRESETS[options.preset], _slice(options), scale=options.scale, seed=options.seed)
+    preset = PRESETS[options.preset]
+    train_unet.train(options.work, preset, _slice(options), scale=options.scale, seed=options.seed)
+    progress.draw_curve(options.work / "unet.jsonl", options.work / "unet_loss.png", measure="loss")
+    progress.draw_samples(options.work, preset, options.work / "samples.png", side=256 // SCALES[options.scale])
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -81,7 +88,7 @@ def _slice(options: argparse.Namespace) -> Slice:
     return Slice(options.work, options.minutes, options.samples, options.resume)
 
 
-COMMANDS = {"render": _render, "vae": _vae, "encode": _encode, "unet": _unet, "export": _export}
+COMMANDS = {"render": _render, "vae": _vae, "encode": _encode, "text": _text, "unet": _unet, "export": _export}
 
 if __name__ == "__main__":
     main()

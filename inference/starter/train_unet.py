@@ -12,9 +12,9 @@ import torch
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from inference.starter.grammar import caption, sample_scene
+from inference.starter.grammar import caption
 from inference.starter.latents import Pool, load_pools
-from inference.starter.loop import Slice, Trained, cosine
+from inference.starter.loop import Slice, Trained, cosine, load_state
 from inference.starter.models import (
     TOKENS,
     Preset,
@@ -24,7 +24,7 @@ from inference.starter.models import (
     build_text_encoder,
     build_unet,
     pick_device,
-    train_tokenizer,
+    tokenizer_in,
 )
 
 CAPTION_DROP = 0.12
@@ -48,13 +48,11 @@ class Networks:
 
 
 def build(work: Path, preset: Preset) -> Networks:
-    """Build the networks with random weights; the tokenizer is learned on first use and kept in the folder."""
-    folder = work / "tokenizer"
-    if not folder.exists():
-        rng = np.random.default_rng(3)
-        train_tokenizer([caption(sample_scene(rng), rng) for _ in range(20_000)]).save_pretrained(folder)
-    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    """Build the networks: the UNet with random weights, the text encoder as far as it has learned to read."""
+    tokenizer = tokenizer_in(work)
     text_encoder = build_text_encoder(preset, vocabulary=len(tokenizer), end_token=tokenizer.eos_token_id)
+    if (read := work / "text.pt").exists():
+        text_encoder.load_state_dict(load_state(read)["shadows"]["text_encoder"])
     return Networks(build_unet(preset), text_encoder, tokenizer, build_scheduler())
 
 

@@ -1,6 +1,7 @@
 """The trainer: a start that already shows pictures, slices that carry on, an export that stock pipelines load."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionInpaintPipeline
 
-from inference.starter import dataset, train_unet, train_vae
+from inference.starter import dataset, train_text, train_unet, train_vae
 from inference.starter.export import export
 from inference.starter.grammar import caption, sample_scene
 from inference.starter.latents import encode_shards, load_pools
@@ -65,6 +66,16 @@ def test_latents_are_centered_and_mirror_with_the_picture(work: Path) -> None:
     assert pool.latents.shape == (8, 4, 16, 16)
     assert np.abs(pool.latents.astype(float).mean(axis=(0, 2, 3))).max() < 0.5
     assert np.all(np.abs(pool.latents.astype(float).std(axis=(0, 2, 3)) - 1) < 0.5)
+
+
+def test_the_text_encoder_learns_to_read_and_the_unet_starts_from_what_it_learned(tmp_path: Path) -> None:
+    train_text.train(tmp_path, SMALL, Slice(tmp_path, 1, 6_400, resume=False))
+    shares = [json.loads(line)["read"] for line in (tmp_path / "text.jsonl").read_text().splitlines()]
+    guessing = np.mean([1 / len(words) for words in train_text.READ.values()])
+    assert shares[-1] > shares[0] > guessing
+    learned = torch.load(tmp_path / "text.pt", weights_only=True)["shadows"]["text_encoder"]
+    begun = train_unet.build(tmp_path, SMALL).text_encoder.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in learned.items())
 
 
 def test_a_second_slice_carries_on_where_the_first_stopped(work: Path) -> None:
