@@ -21,6 +21,7 @@ def broken_invariants() -> dict[str, int]:
         "budget_differs_from_its_holds": _differing_budgets(),
         "closed_hold_with_open_line": _closed_too_early(),
         "resolved_line_without_its_entries": _lines_without_entries(),
+        "refunded_differs_from_its_entries": _differing_refunds(),
         "newest_entry_tells_another_balance": _differing_newest_entries(),
     }
 
@@ -56,27 +57,29 @@ def _differing_holds() -> int:
 
 
 def _differing_lines() -> int:
-    fields = ("amount", "captured", "released")
+    fields = ("amount", "captured", "released", "refunded")
     totals = {f"sum_{field}": Sum(field) for field in fields}
     sums = _sums(HoldLine.objects.values("hold").annotate(**totals), "hold", fields)
     return _count_differing(
-        (tuple(figures), sums.get(pk, (0, 0, 0))) for pk, *figures in Hold.objects.values_list("pk", *fields)
+        (tuple(figures), sums.get(pk, (0, 0, 0, 0))) for pk, *figures in Hold.objects.values_list("pk", *fields)
     )
 
 
 def _differing_allocations() -> int:
-    fields = ("amount", "captured", "released")
+    fields = ("amount", "captured", "released", "refunded")
     totals = {f"sum_{field}": Sum(field) for field in fields}
     sums = _sums(HoldAllocation.objects.values("hold").annotate(**totals), "hold", fields)
     return _count_differing(
-        (tuple(figures), sums.get(pk, (0, 0, 0))) for pk, *figures in Hold.objects.values_list("pk", *fields)
+        (tuple(figures), sums.get(pk, (0, 0, 0, 0))) for pk, *figures in Hold.objects.values_list("pk", *fields)
     )
 
 
 def _differing_allocated_buckets() -> int:
     allocated = HoldAllocation.objects.values("grant")
-    rows = allocated.annotate(sum_held=Sum(F("amount") - F("captured") - F("released")), sum_captured=Sum("captured"))
-    sums = _sums(rows, "grant", ("held", "captured"))
+    rows = allocated.annotate(
+        sum_held=Sum(F("amount") - F("captured") - F("released")), sum_spent=Sum(F("captured") - F("refunded"))
+    )
+    sums = _sums(rows, "grant", ("held", "spent"))
     return _count_differing(
         (tuple(figures), sums.get(pk, (0, 0))) for pk, *figures in Grant.objects.values_list("pk", "held", "spent")
     )
@@ -84,8 +87,10 @@ def _differing_allocated_buckets() -> int:
 
 def _differing_budgets() -> int:
     bound = Hold.objects.filter(budget__isnull=False).values("budget")
-    rows = bound.annotate(sum_held=Sum(F("amount") - F("captured") - F("released")), sum_captured=Sum("captured"))
-    sums = _sums(rows, "budget", ("held", "captured"))
+    rows = bound.annotate(
+        sum_held=Sum(F("amount") - F("captured") - F("released")), sum_spent=Sum(F("captured") - F("refunded"))
+    )
+    sums = _sums(rows, "budget", ("held", "spent"))
     return _count_differing(
         (tuple(figures), sums.get(pk, (0, 0))) for pk, *figures in Budget.objects.values_list("pk", "held", "spent")
     )
@@ -106,3 +111,10 @@ def _lines_without_entries() -> int:
     captured = resolved.filter(captured__gt=0).exclude(entries__kind=EntryKind.CAPTURE).count()
     released = resolved.filter(released__gt=0).exclude(entries__kind=EntryKind.RELEASE).count()
     return captured + released
+
+
+def _differing_refunds() -> int:
+    rows = Entry.objects.filter(kind=EntryKind.REFUND).values("line").annotate(sum_spent=Sum("spent"))
+    told = {row["line"]: -row["sum_spent"] for row in rows}
+    refunded = dict(HoldLine.objects.filter(refunded__gt=0).values_list("pk", "refunded"))
+    return _count_differing((told.get(pk), refunded.get(pk)) for pk in told.keys() | refunded.keys())

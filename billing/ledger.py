@@ -1,11 +1,11 @@
-"""Credits move here and nowhere else: grant, hold, capture, release, expire.
+"""Credits move here and nowhere else: grant, hold, capture, release, refund, expire.
 
 Amounts are whole millicredits. Every function is one transaction (or joins the caller's) and takes the time from
 outside. Rows are locked in one order everywhere: line and hold, budget, account, buckets.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -43,6 +43,14 @@ class AlreadyResolvedError(Exception):
     """A hold line was captured or released before; it is resolved once."""
 
 
+class NotSettledError(Exception):
+    """A hold line is still open: there is nothing to refund yet."""
+
+
+class RefundKeyReusedError(Exception):
+    """A refund's key was used before, for another hold line."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Balance:
     """A workspace's credits, in millicredits."""
@@ -63,6 +71,20 @@ class _Move:
     held: int = 0
     spent: int = 0
     expired: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WayBack:
+    """How credits return to their buckets: as which entry, out of which figure, counted in which column."""
+
+    kind: EntryKind
+    source: str
+    counter: str
+    bonus: str
+
+
+_RELEASED = _WayBack(kind=EntryKind.RELEASE, source="held", counter="released", bonus="returned")
+_REFUNDED = _WayBack(kind=EntryKind.REFUND, source="spent", counter="refunded", bonus="refunded")
 
 
 def credits_text(amount_millicredits: int) -> str:
@@ -86,7 +108,10 @@ def balance(*, workspace_id: int) -> Balance:
 
     :raises Account.DoesNotExist: its account was never opened.
     """
-    account = Account.objects.get(workspace_id=workspace_id)
+    return _balance(Account.objects.get(workspace_id=workspace_id))
+
+
+def _balance(account: Account) -> Balance:
     return Balance(
         granted=account.granted,
         available=account.available,
@@ -98,10 +123,21 @@ def balance(*, workspace_id: int) -> Balance:
 
 @transaction.atomic
 def grant(
-    *, workspace_id: int, kind: GrantKind, amount: int, key: str, expires_at: datetime | None, now: datetime
+    *,
+    workspace_id: int,
+    kind: GrantKind,
+    amount: int,
+    key: str,
+    expires_at: datetime | None,
+    now: datetime,
+    note: str = "",
+    created_by_id: int | None = None,
+    line: HoldLine | None = None,
 ) -> bool:
     """Add a bucket of credits; False if that key was granted before.
 
+    :param note: the reason in words, where a person grants it.
+    :param line: whose credits come back in it, their own bucket having expired.
     :raises ValueError: amount is not positive.
     """
     if amount <= 0:
@@ -115,16 +151,50 @@ def grant(
             "amount": amount,
             "available": amount,
             "expires_at": expires_at,
+            "note": note,
+            "created_by_id": created_by_id,
             "created_at": now,
         },
     )
     if is_new:
-        _write(account.pk, EntryKind.GRANT, f"grant:{key}", _Move(granted=amount, available=amount), now, grant=bucket)
+        links: dict[str, Grant | Hold | HoldLine] = {"grant": bucket}
+        if line:
+            links |= {"line": line, "hold": line.hold}
+        _write(account.pk, EntryKind.GRANT, f"grant:{key}", _Move(granted=amount, available=amount), now, **links)
     return is_new
 
 
-def top_up(*, workspace_id: int, now: datetime) -> None:
-    """Grant today's and this month's credits of the plan if they were not yet, in the workspace's own time zone."""
+def give_bonus(
+    *,
+    workspace_id: int,
+    amount: int,
+    key: str,
+    note: str,
+    expires_at: datetime | None,
+    created_by_id: int,
+    now: datetime,
+) -> bool:
+    """Grant bonus credits in a person's name; False if that key was granted before.
+
+    :raises ValueError: amount is not positive.
+    """
+    return grant(
+        workspace_id=workspace_id,
+        kind=GrantKind.BONUS,
+        amount=amount,
+        key=f"operator:{key}",
+        expires_at=expires_at,
+        note=note,
+        created_by_id=created_by_id,
+        now=now,
+    )
+
+
+def top_up(*, workspace_id: int, now: datetime) -> Balance:
+    """Grant today's and this month's credits of the plan if they were not yet, and tell what there is now.
+
+    Days and months are those of the workspace's own time zone.
+    """
     account = Account.objects.select_related("workspace").get(workspace_id=workspace_id)
     plan = PLANS[account.plan]
     zone = ZoneInfo(account.workspace.time_zone)
@@ -137,16 +207,17 @@ def top_up(*, workspace_id: int, now: datetime) -> None:
     known = set(
         Grant.objects.filter(account=account, key__in=[key for _, _, key, _ in due]).values_list("key", flat=True)
     )
-    for kind, amount_credits, key, until in due:
-        if amount_credits and key not in known:
-            grant(
-                workspace_id=workspace_id,
-                kind=kind,
-                amount=amount_credits * MILLI,
-                key=key,
-                expires_at=_midnight(until, zone),
-                now=now,
-            )
+    missing = [one for one in due if one[1] and one[2] not in known]
+    for kind, amount_credits, key, until in missing:
+        grant(
+            workspace_id=workspace_id,
+            kind=kind,
+            amount=amount_credits * MILLI,
+            key=key,
+            expires_at=_midnight(until, zone),
+            now=now,
+        )
+    return balance(workspace_id=workspace_id) if missing else _balance(account)
 
 
 def open_budget(*, workspace_id: int, name: str, amount: int) -> int:
@@ -178,13 +249,15 @@ def hold(
     total = sum(amounts)
     account = Account.objects.get(workspace_id=workspace_id)
     # Before the top-up, whose grants lock the account: captures lock the budget first as well.
-    _take_from_budget(account, budget_id, total)
+    budget_used = _take_from_budget(account, budget_id, total)
     top_up(workspace_id=workspace_id, now=now)
     if not Account.objects.filter(pk=account.pk, available__gte=total).update(
         available=F("available") - total, held=F("held") + total
     ):
         raise _short_of(account, total)
-    held = Hold.objects.create(account=account, budget_id=budget_id, key=key, amount=total, created_at=now)
+    held = Hold.objects.create(
+        account=account, budget_id=budget_id, budget_used=budget_used, key=key, amount=total, created_at=now
+    )
     _allocate(held, tier=tier, now=now)
     HoldLine.objects.bulk_create(
         [HoldLine(hold=held, position=position, amount=amount) for position, amount in enumerate(amounts, start=1)],
@@ -216,6 +289,37 @@ def release(*, line_id: int, now: datetime) -> None:
     _resolve(HoldLine.objects.get(pk=line_id), captured=0, now=now)
 
 
+@transaction.atomic
+def refund(*, line_id: int, key: str, now: datetime) -> int:
+    """Give back what a captured line cost, as an entry ``refund:<key>``; returns millicredits.
+
+    The same key again returns what it gave back and moves nothing. A line is refunded once, under whichever key:
+    another key for it returns 0, as does a line that cost nothing.
+
+    :param key: what it is refunded for, at most 150 characters.
+    :raises NotSettledError: the line was neither captured nor released yet.
+    :raises RefundKeyReusedError: the key stands for another line.
+    """
+    is_first = HoldLine.objects.filter(pk=line_id, captured__gt=F("refunded")).update(refunded=F("captured"))
+    line = HoldLine.objects.select_related("hold").get(pk=line_id)
+    if line.resolved_at is None:
+        raise NotSettledError(f"Hold line {line_id} is not settled yet; release it instead of refunding it.")
+    entry_key = f"refund:{key}"
+    if first := Entry.objects.filter(account=line.hold.account_id, key=entry_key).first():
+        if first.line_id != line_id:
+            raise RefundKeyReusedError(f"The key {key!r} refunded another image. Take a key of this one's own.")
+        return -first.spent
+    if not is_first:
+        return 0
+    amount = line.captured
+    Hold.objects.filter(pk=line.hold_id).update(refunded=F("refunded") + amount)
+    if line.hold.budget_id:
+        Budget.objects.filter(pk=line.hold.budget_id).update(spent=F("spent") - amount)
+    _lock(line.hold.account_id)
+    _give_back(line, _REFUNDED, key=entry_key, amount=amount, now=now)
+    return amount
+
+
 def expire(*, now: datetime) -> int:
     """Let the unused part of every bucket past its date expire; returns how many buckets."""
     due = Grant.objects.filter(expires_at__lte=now, available__gt=0).values_list("pk", "account_id").order_by("pk")
@@ -244,18 +348,20 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), tzinfo=zone)
 
 
-def _take_from_budget(account: Account, budget_id: int | None, total: int) -> None:
+def _take_from_budget(account: Account, budget_id: int | None, total: int) -> int | None:
+    """What the budget holds and has spent, this included; None without a budget."""
     if budget_id is None:
-        return
+        return None
     own = Budget.objects.filter(pk=budget_id, account=account)
     taken = own.filter(amount__gte=F("held") + F("spent") + total).update(held=F("held") + total)
+    budget = own.get()
     if not taken:
-        budget = own.get()
         left = budget.amount - budget.held - budget.spent
         raise OverBudgetError(
             f"This needs {credits_text(total)} credits, and the budget of “{budget.name}” has {credits_text(left)} "
             f"left of {credits_text(budget.amount)}. Raise budget_credits or ask for fewer images."
         )
+    return budget.held + budget.spent
 
 
 def _short_of(account: Account, total: int) -> InsufficientCreditsError:
@@ -298,8 +404,8 @@ def _resolve(line: HoldLine, *, captured: int, now: datetime) -> None:
     Hold.objects.filter(pk=line.hold_id).update(captured=F("captured") + captured, released=F("released") + released)
     # Asked of the lines, not of the amounts: lines that cost nothing have to be resolved too.
     if not HoldLine.objects.filter(hold=line.hold_id, resolved_at__isnull=True).exists():
-        Hold.objects.filter(pk=line.hold_id).update(status=HoldStatus.CLOSED)
-    held = Hold.objects.get(pk=line.hold_id)
+        Hold.objects.filter(pk=line.hold_id).update(status=HoldStatus.CLOSED, closed_at=now)
+    held = line.hold
     if held.budget_id:
         Budget.objects.filter(pk=held.budget_id).update(held=F("held") - line.amount, spent=F("spent") + captured)
     _lock(held.account_id)
@@ -308,13 +414,15 @@ def _resolve(line: HoldLine, *, captured: int, now: datetime) -> None:
         _write(held.account_id, EntryKind.CAPTURE, f"capture:{line.pk}", move, now, hold=held, line=line)
         _spend(held, captured)
     if released:
-        _give_back(held, line, amount=released, now=now)
+        _give_back(line, _RELEASED, key=f"release:{line.pk}", amount=released, now=now)
 
 
 def _spend(held: Hold, amount: int) -> None:
     """Use up the allocation that expires first."""
-    for allocation in _open_allocations(held):
+    for allocation in _allocations(held):
         part = min(amount, allocation.amount - allocation.captured - allocation.released)
+        if not part:
+            continue
         HoldAllocation.objects.filter(pk=allocation.pk).update(captured=F("captured") + part)
         Grant.objects.filter(pk=allocation.grant_id).update(held=F("held") - part, spent=F("spent") + part)
         amount -= part
@@ -322,37 +430,50 @@ def _spend(held: Hold, amount: int) -> None:
             return
 
 
-def _give_back(held: Hold, line: HoldLine, *, amount: int, now: datetime) -> None:
-    """Return credits to the allocation that expires last; what finds its bucket expired becomes a bonus."""
+def _give_back(line: HoldLine, way: _WayBack, *, key: str, amount: int, now: datetime) -> None:
+    """Return credits to the buckets that expire last; what finds its bucket expired becomes a bonus.
+
+    The caller has locked line, hold, budget and account.
+    """
     expired_part = 0
     wanted = amount
-    for allocation in reversed(_open_allocations(held)):
-        part = min(wanted, allocation.amount - allocation.captured - allocation.released)
-        HoldAllocation.objects.filter(pk=allocation.pk).update(released=F("released") + part)
+    for allocation in reversed(_allocations(line.hold)):
+        left = {
+            "held": allocation.amount - allocation.captured - allocation.released,
+            "spent": allocation.captured - allocation.refunded,
+        }
+        part = min(wanted, left[way.source])
+        if not part:
+            continue
+        HoldAllocation.objects.filter(pk=allocation.pk).update(**{way.counter: F(way.counter) + part})
         bucket = allocation.grant
         is_expired = bucket.expires_at is not None and bucket.expires_at <= now
         target = "expired" if is_expired else "available"
-        Grant.objects.filter(pk=bucket.pk).update(**{"held": F("held") - part, target: F(target) + part})
+        Grant.objects.filter(pk=bucket.pk).update(**{way.source: F(way.source) - part, target: F(target) + part})
         expired_part += part if is_expired else 0
         wanted -= part
         if not wanted:
             break
-    move = _Move(held=-amount, available=amount - expired_part, expired=expired_part)
-    _write(held.account_id, EntryKind.RELEASE, f"release:{line.pk}", move, now, hold=held, line=line)
+    out_of = _Move(held=-amount) if way.source == "held" else _Move(spent=-amount)
+    move = replace(out_of, available=amount - expired_part, expired=expired_part)
+    account_id = line.hold.account_id
+    _write(account_id, way.kind, key, move, now, hold=line.hold, line=line)
     if expired_part:
         grant(
-            workspace_id=held.account.workspace_id,
+            workspace_id=line.hold.account.workspace_id,
             kind=GrantKind.BONUS,
             amount=expired_part,
-            key=f"returned:{line.pk}",
+            key=f"{way.bonus}:{line.pk}",
+            note="Came back after their own bucket had expired",
+            line=line,
             expires_at=now + RETURNED_BONUS_LIFE,
             now=now,
         )
 
 
-def _open_allocations(held: Hold) -> list[HoldAllocation]:
-    """Those with something left, soonest-expiring bucket first. The caller has the hold's row locked."""
-    allocations = HoldAllocation.objects.filter(hold=held, amount__gt=F("captured") + F("released"))
+def _allocations(held: Hold) -> list[HoldAllocation]:
+    """Soonest-expiring bucket first. The caller has the hold's row locked."""
+    allocations = HoldAllocation.objects.filter(hold=held)
     return list(allocations.select_related("grant").order_by(F("grant__expires_at").asc(nulls_last=True), "grant_id"))
 
 

@@ -47,6 +47,8 @@ class Grant(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="grants")
     kind = models.CharField(max_length=10, choices=GrantKind)
     key = models.CharField(max_length=120, help_text="what it was granted for; the same key is granted once")
+    note = models.CharField(max_length=200, blank=True, help_text="the reason, where a person gave it")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="grants")
     amount = models.BigIntegerField()
     available = models.BigIntegerField()
     held = models.BigIntegerField(default=0)
@@ -95,6 +97,10 @@ class HoldStatus(models.TextChoices):
     CLOSED = "closed"
 
 
+def _refund_within_captured(name: str) -> models.CheckConstraint:
+    return models.CheckConstraint(condition=Q(refunded__lte=F("captured")), name=f"{name}_refund_within_captured")
+
+
 class Hold(models.Model):
     """Credits set aside for one generation; closed when every line is captured or released."""
 
@@ -105,17 +111,30 @@ class Hold(models.Model):
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
     released = models.BigIntegerField(default=0)
+    refunded = models.BigIntegerField(default=0)
+    budget_used = models.BigIntegerField(null=True, help_text="the budget's held and spent, this hold included")
     created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("account", "key"), name="hold_once"),
-            *_never_negative("hold", "amount", "captured", "released"),
+            *_never_negative("hold", "amount", "captured", "released", "refunded"),
+            _refund_within_captured("hold"),
             models.CheckConstraint(
                 condition=Q(status=HoldStatus.OPEN, amount__gte=F("captured") + F("released"))
                 | Q(status=HoldStatus.CLOSED, amount=F("captured") + F("released")),
                 name="hold_settles_in_full",
             ),
+            models.CheckConstraint(
+                condition=Q(status=HoldStatus.OPEN, closed_at__isnull=True)
+                | Q(status=HoldStatus.CLOSED, closed_at__isnull=False),
+                name="hold_tells_when_it_closed",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("account", "-id"), name="hold_newest"),
+            models.Index(fields=("account", "closed_at"), name="hold_closed"),
         )
 
     def __str__(self) -> str:
@@ -130,11 +149,13 @@ class HoldAllocation(models.Model):
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
     released = models.BigIntegerField(default=0)
+    refunded = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("hold", "grant"), name="allocation_once"),
-            *_never_negative("allocation", "captured", "released"),
+            *_never_negative("allocation", "captured", "released", "refunded"),
+            _refund_within_captured("allocation"),
             models.CheckConstraint(
                 condition=Q(amount__gte=F("captured") + F("released")), name="allocation_within_amount"
             ),
@@ -145,19 +166,24 @@ class HoldAllocation(models.Model):
 
 
 class HoldLine(models.Model):
-    """One image's part of a hold: resolved once, into what was captured and what was given back."""
+    """One image's part of a hold: resolved once, into what was captured and what was given back.
+
+    What was captured can be refunded afterwards; the line stays resolved as it was.
+    """
 
     hold = models.ForeignKey(Hold, on_delete=models.PROTECT, related_name="lines")
     position = models.PositiveIntegerField(help_text="1 to n within the hold")
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
     released = models.BigIntegerField(default=0)
+    refunded = models.BigIntegerField(default=0)
     resolved_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("hold", "position"), name="line_once"),
-            *_never_negative("line", "amount", "captured", "released"),
+            *_never_negative("line", "amount", "captured", "released", "refunded"),
+            _refund_within_captured("line"),
             models.CheckConstraint(
                 condition=Q(resolved_at__isnull=True, captured=0, released=0)
                 | Q(resolved_at__isnull=False, amount=F("captured") + F("released")),
@@ -174,6 +200,7 @@ class EntryKind(models.TextChoices):
     HOLD = "hold"
     CAPTURE = "capture"
     RELEASE = "release"
+    REFUND = "refund"
     EXPIRE = "expire"
 
 
@@ -205,6 +232,10 @@ class Entry(models.Model):
             models.CheckConstraint(
                 condition=Q(granted=F("available") + F("held") + F("spent") + F("expired")), name="entry_balances"
             ),
+        )
+        indexes = (
+            models.Index(fields=("account", "-id"), name="entry_newest"),
+            models.Index(fields=("account", "kind", "created_at"), name="entry_by_day"),
         )
 
     def __str__(self) -> str:

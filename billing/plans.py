@@ -12,6 +12,11 @@ class Plan:
     daily_credits: int
     monthly_credits: int
 
+    @property
+    def low_credits(self) -> int:
+        """Fewer than these are worth a warning: a tenth of what the plan grants, at least one set of four images."""
+        return max((self.daily_credits + self.monthly_credits) // 10, 4)
+
 
 PLANS = {
     plan.slug: plan

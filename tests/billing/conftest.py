@@ -54,6 +54,10 @@ class Books:
     def release(self, hold: Hold, position: int = 1) -> None:
         ledger.release(line_id=self.line(hold, position), now=self.now)
 
+    def refund(self, hold: Hold, key: str = "distorted", position: int = 1) -> int:
+        """What came back, in whole credits."""
+        return ledger.refund(line_id=self.line(hold, position), key=key, now=self.now) // ledger.MILLI
+
     def expire(self) -> int:
         return ledger.expire(now=self.now)
 

@@ -12,7 +12,7 @@ from tests.billing.conftest import Books
 
 @pytest.fixture
 def used_books(db, make_workspace, bare_plan) -> Books:
-    """Two buckets, a budget, a hold half settled, one settled in full, something expired and returned as a bonus."""
+    """Two buckets, a budget, a hold half settled, one settled, one refunded, something returned as a bonus."""
     books = Books(make_workspace("used", plan=bare_plan))
     books.grant(20, key="lasting")
     books.grant(10, key="today", days=1)
@@ -24,6 +24,9 @@ def used_books(db, make_workspace, bare_plan) -> Books:
     done = books.hold(2, key="done")
     books.capture(done, 2)
     books.release(open_hold, position=3)
+    distorted = books.hold(1, key="distorted", budget_id=autumn)
+    books.capture(distorted, 1)
+    books.refund(distorted, "a distorted logo")
     return books
 
 
@@ -56,10 +59,11 @@ DAMAGES = {
     "bucket_differs_from_its_allocations": "UPDATE billing_grant SET spent = spent - 1, available = available + 1 "
     "WHERE spent > 0",
     "budget_differs_from_its_holds": "UPDATE billing_budget SET spent = spent - 1, held = held + 1",
-    "closed_hold_with_open_line": "UPDATE billing_hold SET status = 'closed', released = amount - captured "
-    "WHERE status = 'open'",
+    "closed_hold_with_open_line": "UPDATE billing_hold SET status = 'closed', closed_at = created_at, "
+    "released = amount - captured WHERE status = 'open'",
     "resolved_line_without_its_entries": "UPDATE billing_holdline SET released = amount, "
     "resolved_at = (SELECT min(created_at) FROM billing_hold) WHERE resolved_at IS NULL",
+    "refunded_differs_from_its_entries": "UPDATE billing_holdline SET refunded = 1 WHERE captured > refunded",
     "newest_entry_tells_another_balance": "UPDATE billing_account SET granted = granted + 1, available = available + 1",
 }
 

@@ -7,7 +7,13 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from billing import ledger
-from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, OverBudgetError
+from billing.ledger import (
+    AlreadyResolvedError,
+    InsufficientCreditsError,
+    NotSettledError,
+    OverBudgetError,
+    RefundKeyReusedError,
+)
 from billing.models import Account, Budget, Entry, Grant, GrantKind, Hold, HoldAllocation, HoldLine, HoldStatus
 from studio.models import Workspace
 from tests.conftest import NOW
@@ -333,6 +339,89 @@ def test_a_line_may_be_captured_for_nothing(books):
     books.capture(hold, 0)
     assert books.balance() == {"granted": 10, "available": 10}
     assert not Entry.objects.filter(kind="capture").exists()
+
+
+# --- refunds ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_refund_gives_back_what_the_image_cost_and_says_so_in_an_entry_of_its_own(books):
+    books.grant(10, key="order")
+    hold = books.hold(4, 2)
+    books.capture(hold, 3)
+    assert books.refund(hold, "distorted:7") == 3
+    assert books.balance() == {"granted": 10, "available": 8, "held": 2}
+    assert books.bucket("order") == {"available": 8, "held": 2}
+    entry = Entry.objects.get(kind="refund")
+    assert (entry.key, entry.spent, entry.available, entry.available_after) == ("refund:distorted:7", -3000, 3000, 8000)
+    assert entry.line_id == books.line(hold)
+
+
+def test_the_same_refund_twice_moves_credits_once_and_answers_the_same(books):
+    books.grant(10)
+    hold = books.hold(4)
+    books.capture(hold, 4)
+    assert books.refund(hold, "distorted") == 4
+    before = snapshot()
+    assert books.refund(hold, "distorted") == 4
+    assert books.refund(hold, "another reason") == 0
+    assert snapshot() == before
+
+
+def test_a_refunds_key_belongs_to_one_image(books):
+    books.grant(10)
+    hold = books.hold(4, 2)
+    books.capture(hold, 4)
+    books.capture(hold, 2, position=2)
+    books.refund(hold, "distorted")
+    before = snapshot()
+    with pytest.raises(RefundKeyReusedError, match="refunded another image"):
+        books.refund(hold, "distorted", position=2)
+    assert snapshot() == before
+
+
+def test_an_image_that_cost_nothing_has_nothing_to_refund(books):
+    books.grant(10)
+    hold = books.hold(4)
+    books.release(hold)
+    before = snapshot()
+    assert books.refund(hold) == 0
+    assert snapshot() == before
+
+
+def test_an_open_line_is_released_not_refunded(books):
+    books.grant(10)
+    hold = books.hold(4)
+    before = snapshot()
+    with pytest.raises(NotSettledError, match="release it instead"):
+        books.refund(hold)
+    assert snapshot() == before
+
+
+def test_what_is_refunded_to_an_expired_bucket_becomes_a_bonus_of_thirty_days(books):
+    books.grant(3, key="today", days=1)
+    books.grant(10, key="lasting")
+    hold = books.hold(5)
+    books.capture(hold, 5)
+    books.later(days=2)
+    assert books.refund(hold) == 5
+    assert books.bucket("today") == {"expired": 3}
+    assert books.bucket("lasting") == {"available": 10}
+    bonus = Grant.objects.get(kind=GrantKind.BONUS)
+    assert (bonus.available, bonus.expires_at) == (3_000, books.now + timedelta(days=30))
+    assert books.balance() == {"granted": 16, "available": 13, "expired": 3}
+
+
+def test_a_refund_makes_room_in_the_campaigns_budget(books):
+    books.grant(100)
+    autumn = budget(books, 10)
+    hold = books.hold(8, key="1", budget_id=autumn)
+    books.capture(hold, 8)
+    with pytest.raises(OverBudgetError):
+        books.hold(4, key="2", budget_id=autumn)
+    books.refund(hold)
+    books.hold(4, key="2", budget_id=autumn)
+    left = Budget.objects.get(pk=autumn)
+    assert (left.held, left.spent) == (4_000, 0)
 
 
 # --- expiry ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Any order of grants, holds, captures, releases and expiries leaves the ledger where a much simpler model stands."""
+"""Any order of ledger moves, refunds and expiries among them, leaves it where a much simpler model stands."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from billing import audit, ledger
-from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, OverBudgetError
+from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, NotSettledError, OverBudgetError
 from billing.models import Budget, Grant, GrantKind
 from billing.plans import PLANS, Plan
 from studio.models import Workspace
@@ -45,13 +45,16 @@ class Line:
     amount: int
     hold: "HeldModel"
     is_resolved: bool = False
+    captured: int = 0
+    refund_key: str = ""
 
 
 @dataclass(eq=False)
 class HeldModel:
-    """What of a hold is left in which bucket, soonest to expire first."""
+    """What of a hold is left and what was captured in which bucket, soonest to expire first."""
 
     parts: list[tuple[Bucket, int]]
+    captured: list[tuple[Bucket, int]] = field(default_factory=list)
     is_budgeted: bool = False
     lines: list[Line] = field(default_factory=list)
 
@@ -154,12 +157,14 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             ledger.capture(line_id=line.pk, amount=captured, now=self.now)
         line.is_resolved = True
+        line.captured = captured
         self._settle(line, captured)
 
     def _settle(self, line: Line, captured: int) -> None:
         for bucket, part in line.hold.take(captured, from_the_end=False):
             bucket.held -= part
             bucket.spent += part
+            line.hold.captured.append((bucket, part))
         returned = 0
         for bucket, part in line.hold.take(line.amount - captured, from_the_end=True):
             bucket.held -= part
@@ -182,6 +187,52 @@ class LedgerMachine(RuleBasedStateMachine):
         resolve = partial(ledger.capture, amount=line.amount) if is_capture else ledger.release
         with pytest.raises(AlreadyResolvedError):
             resolve(line_id=line.pk, now=self.now)
+
+    @precondition(lambda self: any(line.captured and not line.refund_key for line in self.lines))
+    @rule(data=st.data())
+    def refund(self, data: st.DataObject) -> None:
+        line = data.draw(st.sampled_from([line for line in self.lines if line.captured and not line.refund_key]))
+        line.refund_key = f"distorted {line.pk}"
+        assert ledger.refund(line_id=line.pk, key=line.refund_key, now=self.now) == line.captured
+        self._take_back(line)
+
+    @precondition(lambda self: self.lines)
+    @rule(data=st.data(), is_same_key=st.booleans())
+    def refund_what_cannot_be(self, data: st.DataObject, is_same_key: bool) -> None:
+        refundable = {line for line in self.lines if line.captured and not line.refund_key}
+        others = [line for line in self.lines if line not in refundable]
+        if not others:
+            return
+        line = data.draw(st.sampled_from(others))
+        if not line.is_resolved:
+            with pytest.raises(NotSettledError):
+                ledger.refund(line_id=line.pk, key="too early", now=self.now)
+            return
+        is_same_key = is_same_key and bool(line.refund_key)
+        key = line.refund_key if is_same_key else f"another key for {line.pk}"
+        assert ledger.refund(line_id=line.pk, key=key, now=self.now) == (line.captured if is_same_key else 0)
+
+    def _take_back(self, line: Line) -> None:
+        """Out of what the hold's captures used up, the bucket that expires last first."""
+        wanted, returned = line.captured, 0
+        spent: dict[Bucket, int] = {}
+        for bucket, part in line.hold.captured:
+            spent[bucket] = spent.get(bucket, 0) + part
+        for bucket in sorted(spent, key=self._expiry, reverse=True):
+            part = min(wanted, spent[bucket])
+            wanted -= part
+            line.hold.captured.append((bucket, -part))
+            bucket.spent -= part
+            if bucket.is_live(self.now):
+                bucket.available += part
+            else:
+                bucket.expired += part
+                returned += part
+        if returned:
+            until = self.now + timedelta(days=30)
+            self.buckets.append(Bucket(f"refunded:{line.pk}", GrantKind.BONUS, until, returned))
+        if line.hold.is_budgeted:
+            self.budget_spent -= line.captured
 
     @rule()
     def expire(self) -> None:
@@ -215,8 +266,8 @@ def test_the_ledger_agrees_with_a_simple_model_whatever_happens_in_whatever_orde
     run_state_machine_as_test(
         LedgerMachine,
         settings=settings(
-            max_examples=12,
-            stateful_step_count=25,
+            max_examples=16,
+            stateful_step_count=30,
             deadline=None,
             derandomize=True,
             database=None,
