@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from celery import current_app
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
@@ -113,6 +114,7 @@ def accept(*, workspace_id: int, image: NormalizedImage, now: datetime) -> Uploa
             )
             _move(upload, UploadStatus.RECEIVED, UploadStatus.QUARANTINED)
             _move(upload, UploadStatus.QUARANTINED, UploadStatus.CLEAN, **_facts(image, key, sha256, now))
+            _ask_for_renditions(workspace_id, key)
     except IntegrityError:
         if known := _clean(workspace_id, image.source_sha256, sha256):
             return known
@@ -161,6 +163,7 @@ def _keep(upload: Upload, image: NormalizedImage, now: datetime) -> Upload:
     try:
         with transaction.atomic():
             _move(upload, UploadStatus.QUARANTINED, UploadStatus.CLEAN, **_facts(image, key, sha256, now))
+            _ask_for_renditions(upload.workspace_id, key)
     except IntegrityError:
         known = _clean(upload.workspace_id, upload.source_sha256, sha256)
         if known is None:
@@ -180,6 +183,13 @@ def _move(upload: Upload, start: UploadStatus, end: UploadStatus, **facts: Any) 
     if not Upload.objects.filter(pk=upload.pk, status=start).update(status=end, **facts):
         raise IllegalTransitionError(f"upload {upload.pk} is no longer {start}, so it cannot become {end}")
     upload.refresh_from_db()
+
+
+def _ask_for_renditions(workspace_id: int, key: str) -> None:
+    """Tell a worker, once this is committed. By name: the task's module loads Pillow; the sweep replaces a lost one."""
+    transaction.on_commit(
+        lambda: current_app.send_task("gallery.make_renditions", args=[workspace_id, key]), robust=True
+    )
 
 
 def _facts(image: NormalizedImage, key: str, sha256: str, now: datetime) -> dict[str, Any]:
