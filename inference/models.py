@@ -27,6 +27,7 @@ class Generation(models.Model):
     hold = models.OneToOneField("billing.Hold", on_delete=models.PROTECT, related_name="generation")
     key = models.CharField(max_length=160, help_text="the same key asks for the same generation again")
     request_hash = models.CharField(max_length=64)
+    settings = models.JSONField(null=True, help_text="the Studio form as it was sent; null for a campaign's launch")
     is_paused = models.BooleanField(default=False)
     deadline_at = models.DateTimeField(null=True)
     total = models.PositiveIntegerField()
@@ -44,6 +45,13 @@ class Generation(models.Model):
                 name="generation_counts",
             ),
         )
+        indexes = (
+            models.Index(
+                fields=("workspace", "created_by", "-id"),
+                condition=Q(settings__isnull=False),
+                name="generation_of_studio",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.key
@@ -52,6 +60,20 @@ class Generation(models.Model):
     def done(self) -> int:
         """Renders that reached an end, whichever."""
         return self.succeeded + self.failed + self.canceled + self.expired
+
+
+class StudioDraft(models.Model):
+    """The Studio form as a person left it in a workspace."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="studio_drafts")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, related_name="studio_drafts")
+    settings = models.JSONField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("workspace", "created_by"), name="studio_draft_one_each"),)
+
+    def __str__(self) -> str:
+        return f"draft of {self.created_by_id} in {self.workspace_id}"
 
 
 class Worker(models.Model):
@@ -79,11 +101,13 @@ class Batch(models.Model):
     phase = models.CharField(max_length=10, default="claimed")
     step = models.PositiveIntegerField(default=0)
     steps = models.PositiveIntegerField(default=0)
+    preview_step = models.PositiveIntegerField(default=0, help_text="the step that the stored previews show; 0: none")
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "batches"
+        indexes = (models.Index(fields=("id",), condition=Q(preview_step__gt=0), name="batch_previewed"),)
 
     def __str__(self) -> str:
         return f"batch {self.pk}: {self.size} × {self.batch_key[:8]}"

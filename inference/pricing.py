@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from inference.catalog import CatalogEntry
 from inference.requests import ImageRequest
 
-MILLI = 1000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -22,12 +20,12 @@ def maximum(request: ImageRequest, entry: CatalogEntry) -> int:
     """The most one image can cost, in millicredits: what is held for it. Tries that the guard throws away are free."""
     if request.checkpoint != entry.slug:
         raise ValueError(f"The request is for {request.checkpoint!r}, the price list for {entry.slug!r}.")
-    return int(entry.price.credits * MILLI)
+    return entry.price.millicredits
 
 
 def estimate(*, images: int, entry: CatalogEntry) -> Estimate:
     """What so many images cost together. Priced by the image, the likely cost is the most it can be."""
-    total = images * int(entry.price.credits * MILLI)
+    total = images * entry.price.millicredits
     return Estimate(likely=total, maximum=total)
 
 

@@ -19,12 +19,13 @@ from billing import ledger
 from inference import pricing, turn
 from inference.catalog import CatalogEntry
 from inference.models import UNFINISHED, Batch, Generation, Render, RenderStatus, Worker
-from inference.requests import ImageRequest
+from inference.requests import JSON, ImageRequest
 from inference.turn import BatchSize
 
 logger = logging.getLogger(__name__)
 
 FLAWED = "flawed"  # the failure code of an image whose every try came out with a flaw
+CANCELED = "Canceled. Nothing was charged."
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 3
 MAX_GIVEN_BACK = 20
@@ -82,10 +83,12 @@ def enqueue(
     priority: int = 0,
     deadline_at: datetime | None = None,
     queue: str = "gpu",
+    settings: dict[str, JSON] | None = None,
 ) -> tuple[Generation, list[int]]:
     """Hold the credits and queue the renders, all or nothing; returns the generation and its renders' ids in order.
 
-    The same key with the same requests returns what it made the first time.
+    The same key with the same requests returns what it made the first time. `settings` is kept beside the generation
+    for whoever asks, and plays no part in anything here.
 
     :raises KeyReusedError: the key stands for other requests.
     :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits.
@@ -106,6 +109,7 @@ def enqueue(
                 hold=held,
                 key=key,
                 request_hash=request_hash,
+                settings=settings,
                 deadline_at=deadline_at,
                 total=len(requests),
                 created_at=now,
@@ -217,9 +221,17 @@ def heartbeat(
     return frozenset(render.id for render in batch.renders if fences.get(render.id) == render.fence)
 
 
+def held(batch: ClaimedBatch) -> frozenset[int]:
+    """The ids of a batch's renders that are still this attempt's; nothing is renewed."""
+    fences = dict(
+        Render.objects.filter(batch_id=batch.id, status=RenderStatus.RUNNING).values_list("pk", "fence").order_by()
+    )
+    return frozenset(render.id for render in batch.renders if fences.get(render.id) == render.fence)
+
+
 def finish_batch(*, batch: ClaimedBatch, now: datetime) -> None:
     """Close the books on a claim, whatever became of its renders."""
-    Batch.objects.filter(pk=batch.id).update(phase="finished", finished_at=now)
+    Batch.objects.filter(pk=batch.id).update(phase="finished", preview_step=0, finished_at=now)
 
 
 @transaction.atomic
@@ -285,9 +297,14 @@ def give_back(*, render: Claimed, code: str, reason: str, now: datetime) -> None
 def cancel(*, generation_id: int, now: datetime) -> int:
     """Cancel what is queued or running and give its credits back at once; returns how many renders."""
     unfinished = Render.objects.filter(generation_id=generation_id, status__in=UNFINISHED)
-    return _end_all(
-        unfinished, RenderStatus.CANCELED, code="canceled", reason="Canceled. Nothing was charged.", now=now
-    )
+    return _end_all(unfinished, RenderStatus.CANCELED, code="canceled", reason=CANCELED, now=now)
+
+
+@transaction.atomic
+def cancel_render(*, render_id: int, now: datetime) -> bool:
+    """Cancel one image, queued or running, and give its credits back at once; False if it had ended already."""
+    unfinished = Render.objects.filter(pk=render_id, status__in=UNFINISHED)
+    return bool(_end_all(unfinished, RenderStatus.CANCELED, code="canceled", reason=CANCELED, now=now))
 
 
 def pause(*, generation_id: int) -> None:

@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
+from PIL import Image
 
 from billing import clock
-from gallery import library, storage
+from gallery import library, renditions, storage
 from inference import catalog, framing, product_lock, queue
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
 from inference.engine.batching import BatchKey, batch_key
 from inference.engine.interface import EngineError, EngineInput, RenderEngine, Stopped
 from inference.heartbeat import Heartbeat
-from inference.models import Worker
+from inference.models import Render, Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
 from inference.requests import TRIES, ImageRequest, retry_seed
 
@@ -46,12 +47,12 @@ class _Work:
 
 @dataclass(frozen=True, eq=False)
 class _Master:
-    """A finished image: its lossless file, the lock beside it, and what was measured."""
+    """A finished image: its pixels, its lossless file, the lock beside it, and what was measured."""
 
+    image: NDArray[np.uint8]
+    icc_profile: bytes | None
     data: bytes
     lock_mask: bytes
-    width: int
-    height: int
     certificate: product_lock.Certificate | None
     flaw: str | None
 
@@ -144,12 +145,13 @@ class Runner:
     def _paint(
         self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
     ) -> Iterator[tuple[_Work, NDArray[np.uint8]]]:
+        ids = [work.render.id for work in works]
         pictures = self.engine.run(
             key,
             [_engine_input(work) for work in works],
             source=source,
             batch_size=self._batch_size(source.slug),
-            on_progress=pulse.report,
+            on_progress=lambda progress: pulse.report(progress, render_ids=ids),
             should_stop=lambda: self.is_stopping or pulse.is_lost,
         )
         for index, picture in pictures:
@@ -171,29 +173,39 @@ class Runner:
         image = library.StoredImage(
             storage_key=storage.put(render.workspace_id, master.data, suffix=".png"),
             sha256=hashlib.sha256(master.data).hexdigest(),
-            width=master.width,
-            height=master.height,
+            width=master.image.shape[1],
+            height=master.image.shape[0],
             size_bytes=len(master.data),
             lock_mask_key=storage.put(render.workspace_id, master.lock_mask, suffix=".png") if master.lock_mask else "",
+            renditions=renditions.store(workspace_id=render.workspace_id, image=_for_pages(master)),
         )
         now = clock.now()
+        asked = Render.objects.values("hold_line_id", "generation__created_by_id", "generation__settings").get(
+            pk=render.id
+        )
         with _stale_is_fine():
             queue.complete(
                 render=render,
                 asset_id=lambda: library.add_generated(
                     workspace_id=render.workspace_id,
                     image=image,
-                    recipe=self._recipe(request, source, key),
+                    prompt=request.prompt,
+                    recipe=self._recipe(request, source, key, sent=asked["generation__settings"]),
                     recipe_hash=render.request.digest(),
                     certificate=master.certificate.to_json() if master.certificate else None,
+                    hold_line_id=asked["hold_line_id"],
+                    created_by_id=asked["generation__created_by_id"],
                     now=now,
                 ),
                 seed=work.seed,
                 now=now,
             )
 
-    def _recipe(self, request: ImageRequest, source: CheckpointSource, key: BatchKey) -> dict[str, object]:
-        return {
+    def _recipe(
+        self, request: ImageRequest, source: CheckpointSource, key: BatchKey, *, sent: dict[str, object] | None
+    ) -> dict[str, object]:
+        """How the image was made; where it was asked for in the Studio, also the form as it was sent."""
+        made = {
             "request": request.to_json(),
             "checkpoint_sha256": fingerprint(source) if source.folder.is_dir() else "",
             "family": source.family,
@@ -203,6 +215,7 @@ class Runner:
             "device_class": self.engine.device_class,
             "versions": self.engine.versions(),
         }
+        return made if sent is None else {**made, "settings": sent}
 
     def _hand_back(self, unsettled: dict[int, Claimed], *, code: str, reason: str) -> None:
         for render in unsettled.values():
@@ -253,6 +266,13 @@ def _refusal(master: _Master) -> str:
     return ""
 
 
+def _for_pages(master: _Master) -> Image.Image:
+    image = Image.fromarray(master.image)
+    if master.icc_profile:
+        image.info["icc_profile"] = master.icc_profile
+    return image
+
+
 def _finish(work: _Work, picture: NDArray[np.uint8]) -> _Master:
     """From the model's picture to the lossless file, measured from its own bytes."""
     request = work.render.request
@@ -260,7 +280,7 @@ def _finish(work: _Work, picture: NDArray[np.uint8]) -> _Master:
         image = framing.fit(picture, width=request.width, height=request.height)
         data = product_lock.encode_master(image, icc_profile=None)
         flaw = "blank" if framing.is_blank(image) else None
-        return _Master(data, b"", request.width, request.height, certificate=None, flaw=flaw)
+        return _Master(image, None, data, b"", certificate=None, flaw=flaw)
     image = product_lock.finish(work.placed, work.frame, picture)
     data = product_lock.encode_master(image, icc_profile=work.placed.icc_profile)
     certificate = product_lock.certify(
@@ -271,6 +291,11 @@ def _finish(work: _Work, picture: NDArray[np.uint8]) -> _Master:
         width=request.width,
         height=request.height,
     )
-    flaw = product_lock.judge(image, work.placed, certificate)
-    height, width = image.shape[:2]
-    return _Master(data, product_lock.encode_mask(work.placed.lock), width, height, certificate, flaw)
+    return _Master(
+        image,
+        work.placed.icc_profile,
+        data,
+        product_lock.encode_mask(work.placed.lock),
+        certificate=certificate,
+        flaw=product_lock.judge(image, work.placed, certificate),
+    )

@@ -8,7 +8,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from billing import clock, ledger
-from inference import queue
+from inference import comparisons, previews, queue
 from inference.engine.interface import RenderEngine
 from inference.runner import Runner
 
@@ -32,9 +32,16 @@ def sweep() -> None:
     queue.reap(now=now)
     queue.expire(now=now)
     ledger.expire(now=now)
+    previews.sweep()
     for name in SWEPT_QUEUES:
         if queue.waiting(queue=name, now=now):
             queue.nudge(name)
+
+
+@shared_task(name="inference.compare")
+def compare(asset_id: int) -> None:
+    """Make the difference view of an image that somebody is about to look at."""
+    comparisons.make(asset_id=asset_id, now=clock.now())
 
 
 def make_engine() -> RenderEngine:

@@ -88,6 +88,11 @@ class Price:
     unit: Literal["image"]
     credits: Decimal
 
+    @property
+    def millicredits(self) -> int:
+        """The same as the ledger counts: in thousandths of a credit."""
+        return int(self.credits * 1000)
+
 
 @dataclass(frozen=True, eq=False)
 class CatalogEntry:

@@ -13,7 +13,7 @@ import torch
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.conditioning import Conditioning
-from inference.engine.interface import EngineInput, Progress, Stopped
+from inference.engine.interface import EngineInput, Progress, Stopped, has_preview
 from inference.engine.schedulers import scheduler
 
 if TYPE_CHECKING:
@@ -55,14 +55,19 @@ def denoise(
     checkpoint: LoadedCheckpoint,
     arguments: Mapping[str, Any],
     *,
+    preview: Callable[[torch.Tensor], tuple[Pixels, ...]],
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> torch.Tensor:
-    """Latents (batch, 4, H/8, W/8) after every step. Raises Stopped between two steps."""
+    """Latents (batch, 4, H/8, W/8) after every step; `preview` makes small pictures of them for on_progress.
+
+    Raises Stopped between two steps.
+    """
     steps = key.denoising_steps
 
-    def on_step_end(_pipeline: Any, step: int, _timestep: Any, _tensors: Any) -> Mapping[str, Any]:
-        on_progress(Progress("step", step + 1, steps))
+    def on_step_end(_pipeline: Any, step: int, _timestep: Any, tensors: Mapping[str, Any]) -> Mapping[str, Any]:
+        is_due = has_preview(step + 1, steps)
+        on_progress(Progress("step", step + 1, steps, preview(tensors["latents"]) if is_due else ()))
         if step + 1 < steps and should_stop():
             raise Stopped(f"The batch was stopped after step {step + 1} of {steps}.")
         return {}

@@ -37,6 +37,7 @@ from inference.engine.interface import (
     Stopped,
     check_batch,
 )
+from inference.engine.preview import Preview
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -68,6 +69,7 @@ class Engine:
         self._threads = threads or (CPU_THREADS if on_cpu else torch.get_num_threads())
         self._checkpoint: LoadedCheckpoint | None = None
         self._conditioning: Conditioning | None = None
+        self._preview: Preview | None = None
         torch.set_num_threads(self._threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling fresh memory is for finding bugs in operators; it costs time on every tensor.
@@ -123,12 +125,18 @@ class Engine:
             raise Stopped("The batch was stopped before it began.")
         # No mode is held across a yield: it would leak into the caller's own code.
         with torch.inference_mode(), self._memory_faults(key, batch_size):
-            checkpoint, conditioning = self._load(source, on_progress)
+            checkpoint, conditioning, preview = self._load(source, on_progress)
             padded = pad(inputs, batch_size)
             arguments = encode(key, padded, checkpoint, conditioning, on_progress)
-            latents = denoise(key, padded, checkpoint, arguments, on_progress=on_progress, should_stop=should_stop)[
-                : len(inputs)
-            ]
+            latents = denoise(
+                key,
+                padded,
+                checkpoint,
+                arguments,
+                preview=lambda tensor: preview.pictures(tensor[: len(inputs)]),
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )[: len(inputs)]
         broken: list[int] = []
         on_progress(Progress("decode", 0, len(inputs)))
         for index, each in enumerate(latents):
@@ -146,18 +154,26 @@ class Engine:
                 tuple(broken),
             )
 
-    def _load(self, source: CheckpointSource, on_progress: OnProgress) -> tuple[LoadedCheckpoint, Conditioning]:
+    def _load(
+        self, source: CheckpointSource, on_progress: OnProgress
+    ) -> tuple[LoadedCheckpoint, Conditioning, Preview]:
         """The source's checkpoint, loaded unless it is already; one is held at a time."""
-        if self._checkpoint is None or self._conditioning is None or not self._checkpoint.is_current(source):
+        if (
+            self._checkpoint is None
+            or self._conditioning is None
+            or self._preview is None
+            or not self._checkpoint.is_current(source)
+        ):
             on_progress(Progress("load", 0, 1))
             self._unload()
             self._checkpoint = checkpoints.load(source, device=self._device)
             self._conditioning = Conditioning(self._checkpoint)
+            self._preview = Preview(self._checkpoint.inpaint.vae)
             on_progress(Progress("load", 1, 1))
-        return self._checkpoint, self._conditioning
+        return self._checkpoint, self._conditioning, self._preview
 
     def _unload(self) -> None:
-        self._checkpoint = self._conditioning = None
+        self._checkpoint = self._conditioning = self._preview = None
         self._release_memory()
 
     def _release_memory(self) -> None:

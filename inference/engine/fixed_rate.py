@@ -8,13 +8,14 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
-from inference.engine.interface import EngineInput, Progress, Stopped, check_batch
+from inference.engine.interface import EngineInput, Progress, Stopped, check_batch, has_preview
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -81,10 +82,20 @@ class FixedRateEngine:
             # Towards the batch's own clock, so that what callbacks cost does not slow the pace.
             due = started + batch_size / self._images_per_s * step / steps
             time.sleep(max(0.0, due - time.monotonic()))
-            on_progress(Progress("step", step, steps))
+            previews = tuple(_sketch(key, each) for each in inputs) if has_preview(step, steps) else ()
+            on_progress(Progress("step", step, steps, previews))
         for index, each in enumerate(inputs):
             on_progress(Progress("decode", index + 1, len(inputs)))
             yield index, _draw(key, each)
+
+
+def _sketch(key: BatchKey, each: EngineInput) -> Pixels:
+    """The picture at an eighth of its size."""
+    small = replace(key, width=key.width // 8, height=key.height // 8)
+    if each.image is None or each.mask_image is None:
+        return _draw(small, each)
+    thin = (slice(0, small.height * 8, 8), slice(0, small.width * 8, 8))
+    return _draw(small, replace(each, image=each.image[thin], mask_image=each.mask_image[thin]))
 
 
 def _draw(key: BatchKey, each: EngineInput) -> Pixels:

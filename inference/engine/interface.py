@@ -5,7 +5,7 @@ Knows nothing about any engine's inside.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from inference.catalog.entry import SCHEDULERS, SIZE_STEP_PX
@@ -20,15 +20,22 @@ if TYPE_CHECKING:
     Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 Phase = Literal["load", "encode", "step", "decode"]
+# More often is not seen, and on a GPU each preview waits for the device.
+PREVIEWS_A_PASS = 8
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is: `step` of `steps` done in this phase, 0 when the phase begins."""
+    """How far a batch is: `step` of `steps` done in this phase, 0 when the phase begins.
+
+    Now and then `previews` has one small picture for each input, in order: uint8 (h, w, 3) RGB, h and w an eighth of
+    the key's. They approximate what is there so far, noise included.
+    """
 
     phase: Phase
     step: int
     steps: int
+    previews: tuple[Pixels, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +118,11 @@ class RenderEngine(Protocol):
     def versions(self) -> dict[str, str]:
         """Name to version of everything outside the recipe that may change the bytes."""
         ...
+
+
+def has_preview(step: int, steps: int) -> bool:
+    """Whether previews are due after a step (1 to steps); never after the last, whose picture comes next."""
+    return step < steps and step % -(-steps // PREVIEWS_A_PASS) == 0
 
 
 def check_batch(key: BatchKey, inputs: Sequence[EngineInput], *, source: CheckpointSource, batch_size: int) -> None:

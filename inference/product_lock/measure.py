@@ -70,7 +70,7 @@ def certify(
     got, got_profile = _pixels(master)
     if got.shape != (height, width, 3):
         raise LockError(f"The master is {got.shape[1]} x {got.shape[0]} pixels, not {width} x {height}.")
-    expected, lock, old, profile = _again(photo, lock_mask, box, width, height)
+    expected, lock, old, profile = placed_again(photo, lock_mask, box, width, height)
     if got_profile != profile:
         raise LockError("The master does not carry its photo's color profile, so its colors cannot be compared.")
     if not lock.any():
@@ -96,10 +96,13 @@ def _pixels(data: bytes) -> tuple[Gray, bytes | None]:
         raise LockError("A stored file cannot be read as a picture, so nothing can be measured.") from error
 
 
-def _again(
+def placed_again(
     photo: bytes, lock_mask: bytes, box: PlacedBox | None, width: int, height: int
 ) -> tuple[Rgb, Lock, Rgb, bytes | None]:
-    """(expected canvas, its lock, the old background at the same place, the profile that the master must carry)."""
+    """(expected canvas, its lock, the old background at the same place, the profile that the master must carry).
+
+    Canvases are uint8 (height, width, 3), the lock bool (height, width). Raises LockError when a file cannot be read.
+    """
     pixels, profile = _pixels(photo)
     mask, _ = _pixels(lock_mask)
     if mask.ndim != 2 or mask.shape != pixels.shape[:2]:

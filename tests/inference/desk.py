@@ -32,6 +32,13 @@ def claim(hand: Worker, *, at_most: int = 4, now: datetime = NOW) -> ClaimedBatc
     return queue.claim(worker=hand, batch_size_of=lambda checkpoint: at_most, now=now)
 
 
+def take(hand: Worker, *, at_most: int = 4, now: datetime = NOW) -> ClaimedBatch:
+    """What `claim` claims, where there must be something."""
+    batch = claim(hand, at_most=at_most, now=now)
+    assert batch is not None
+    return batch
+
+
 def claimed_ids(batch: ClaimedBatch | None) -> list[int]:
     return [] if batch is None else [render.id for render in batch.renders]
 

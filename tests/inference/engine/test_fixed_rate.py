@@ -87,3 +87,16 @@ def test_it_refuses_what_the_real_engine_refuses(quick):
 def test_a_pace_of_nothing_is_refused(pace):
     with pytest.raises(ValueError, match="above 0"):
         FixedRateEngine(images_per_s=pace)
+
+
+def test_previews_show_what_is_coming_a_few_times_a_pass(quick):
+    key = key_for(SOURCE, steps=24)
+    inputs = [input_for(key, 0), input_for(key, 1)]
+    seen: list[Progress] = []
+    pictures = run(quick, SOURCE, key, inputs, on_progress=seen.append)
+    shown = [each for each in seen if each.previews]
+    assert [each.step for each in shown] == [3, 6, 9, 12, 15, 18, 21]
+    for each in shown:
+        for small, picture in zip(each.previews, pictures, strict=True):
+            assert small.shape == (key.height // 8, key.width // 8, 3)
+            assert np.array_equal(small, picture[::8, ::8])

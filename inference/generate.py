@@ -1,0 +1,219 @@
+"""One click in the Image Studio: from the form's settings to requests with a seed each, an estimate, and renders.
+
+Knows models, styles and shapes; who may click, and what the form looks like, it does not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import Any, Final, Self
+
+from inference import catalog, offers, pricing, queue, styles
+from inference.catalog import CatalogEntry
+from inference.engine.batching import batch_key
+from inference.models import Generation, Render, RenderStatus, StudioDraft
+from inference.pricing import Estimate
+from inference.queue import FLAWED, QueuedRequest
+from inference.requests import (
+    JSON,
+    SEED_LIMIT,
+    ImageRequest,
+    Overrides,
+    RequestError,
+    Size,
+    image_request,
+    model_size,
+)
+
+ASPECTS: Final[Mapping[str, Size]] = {"16:9": (16, 9), "1:1": (1, 1), "9:16": (9, 16), "4:5": (4, 5), "3:2": (3, 2)}
+OWN_SIZE: Final = "own"
+COUNTS: Final = (1, 2, 3, 4)
+# Somebody sits there and waits: before a campaign of hundreds, their own included.
+PRIORITY: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The form as a person filled it in. None leaves to the model what it is, and the seed to chance.
+
+    width and height (delivered pixels) count only with the aspect "own".
+    """
+
+    checkpoint: str
+    style: str = styles.AUTO
+    aspect: str = "1:1"
+    width: int | None = None
+    height: int | None = None
+    count: int = 1
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """The settings as plain JSON values, every field present."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The settings that `to_json` wrote, fields that are gone since left out."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def digest(self) -> str:
+        """SHA-256 (hex): equal for equal settings."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def size(settings: Settings, entry: CatalogEntry) -> Size:
+    """Delivered (width, height) in pixels: the aspect exactly, as large as the model paints without enlarging.
+
+    :raises RequestError: there is no such aspect, or a size of one's own lacks a side.
+    """
+    if settings.aspect == OWN_SIZE:
+        if not settings.width or not settings.height:
+            raise RequestError("Give the width and the height of your own size in pixels.")
+        return settings.width, settings.height
+    if settings.aspect not in ASPECTS:
+        raise RequestError(f'There is no aspect ratio "{settings.aspect}". Choose one of: {", ".join(ASPECTS)}.')
+    across, down = ASPECTS[settings.aspect]
+    width, height = model_size(entry, width=across, height=down)
+    if width * down > height * across:
+        return round(height * across / down), height
+    return width, round(width * down / across)
+
+
+def requests(settings: Settings, *, seed: int) -> tuple[ImageRequest, ...]:
+    """One request for each image; their seeds follow `seed` one by one, so that the first is the same at any count.
+
+    :raises RequestError: the settings ask for what the model cannot do; the sentence says what to change.
+    """
+    if settings.count not in COUNTS:
+        raise RequestError(f"{settings.count} images cannot be made at once. Choose 1 to {COUNTS[-1]}.")
+    entry = catalog.entry(settings.checkpoint)
+    width, height = size(settings, entry)
+    texts = styles.combine(
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        style=styles.style(settings.style),
+        entry=entry,
+    )
+    _check_length(settings, texts, entry)
+    return tuple(
+        image_request(
+            entry,
+            prompt=texts.prompt,
+            negative_prompt=texts.negative_prompt,
+            seed=(seed + number) % SEED_LIMIT,
+            width=width,
+            height=height,
+            **_overrides(settings),
+        )
+        for number in range(settings.count)
+    )
+
+
+def estimate(settings: Settings) -> Estimate:
+    """What a click would cost, in millicredits; holds whatever the prompt says."""
+    return pricing.estimate(images=settings.count, entry=catalog.entry(settings.checkpoint))
+
+
+def check(settings: Settings, *, now: datetime) -> None:
+    """Refuse what a click could not render.
+
+    :raises RequestError: the settings ask for what the model cannot do.
+    :raises inference.offers.NotOfferedError: the model is not installed here, or no longer offered.
+    """
+    offers.require_ready(catalog.entry(settings.checkpoint), today=now.date())
+    requests(settings, seed=0 if settings.seed is None else settings.seed)
+
+
+def generate(*, workspace_id: int, created_by_id: int, key: str, settings: Settings, now: datetime) -> Generation:
+    """Hold the credits and queue the images. The same key with the same settings is the same click.
+
+    :param key: made with the form, at most 64 characters; it also decides the seed where none is given, so that a
+        click sent twice asks for the same images.
+    :raises RequestError: as `check`.
+    :raises inference.offers.NotOfferedError: as `check`.
+    :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
+    """
+    entry = catalog.entry(settings.checkpoint)
+    source = offers.require_ready(entry, today=now.date())
+    once = f"studio:{created_by_id}:{key[:64]}:{settings.digest()[:32]}"
+    wanted = requests(settings, seed=_seed_of(once) if settings.seed is None else settings.seed)
+    generation, _ = queue.enqueue(
+        workspace_id=workspace_id,
+        key=once,
+        requests=[QueuedRequest(request=each, batch_key=batch_key(each, source.sizes).digest()) for each in wanted],
+        entry=entry,
+        created_by_id=created_by_id,
+        priority=PRIORITY,
+        settings=settings.to_json(),
+        now=now,
+    )
+    return generation
+
+
+def settings_of(render: Render) -> Settings:
+    """The settings that make this very image again: the form as it was sent, for one image of this seed.
+
+    :raises ValueError: the image was not asked for in the Studio.
+    """
+    asked = render.generation.settings
+    if asked is None:
+        raise ValueError(f"Render {render.pk} was asked for by a campaign.")
+    return replace(Settings.from_json(asked), count=1, seed=render.seed)
+
+
+def another(render: Render) -> Settings:
+    """The settings for one more image like this one: another seed, except where it failed by no fault of its seed."""
+    settings = settings_of(render)
+    keeps_seed = render.status != RenderStatus.SUCCEEDED and render.failure_code != FLAWED
+    return settings if keeps_seed else replace(settings, seed=None)
+
+
+def remembered(*, workspace_id: int, created_by_id: int) -> Settings | None:
+    """The form as a person left it here, if the model it names still exists."""
+    draft = StudioDraft.objects.filter(workspace_id=workspace_id, created_by_id=created_by_id).first()
+    if draft is None or draft.settings.get("checkpoint") not in catalog.load():
+        return None
+    return Settings.from_json(draft.settings)
+
+
+def remember(*, workspace_id: int, created_by_id: int, settings: Settings) -> None:
+    """Keep the form as a person left it."""
+    StudioDraft.objects.update_or_create(
+        workspace_id=workspace_id, created_by_id=created_by_id, defaults={"settings": settings.to_json()}
+    )
+
+
+def _overrides(settings: Settings) -> Overrides:
+    chosen: Overrides = {}
+    if settings.num_inference_steps is not None:
+        chosen["num_inference_steps"] = settings.num_inference_steps
+    if settings.guidance_scale is not None:
+        chosen["guidance_scale"] = settings.guidance_scale
+    if settings.scheduler is not None:
+        chosen["scheduler"] = settings.scheduler
+    return chosen
+
+
+def _check_length(settings: Settings, texts: styles.Combined, entry: CatalogEntry) -> None:
+    limit = entry.limits.prompt_characters
+    for name, typed, text in (
+        ("prompt", settings.prompt, texts.prompt),
+        ("negative prompt", settings.negative_prompt, texts.negative_prompt),
+    ):
+        if len(typed.strip()) <= limit < len(text):
+            over = len(text) - limit
+            raise RequestError(f"With the words of its style, the {name} is too long. Shorten it by {over} characters.")
+
+
+def _seed_of(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % SEED_LIMIT

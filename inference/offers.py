@@ -1,0 +1,86 @@
+"""What the Studio can offer here and now: each catalogue entry with whether it can be used, and what to do if not."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from django.conf import settings
+
+from inference import catalog
+from inference.catalog import CatalogEntry
+from inference.catalog.sources import CheckpointMissingError, CheckpointSource, CheckpointUnreadableError, resolve
+
+OfferState = Literal["ready", "missing", "broken", "coming", "retired"]
+
+# Shown first where its weights are installed; elsewhere the best of what is.
+PREFERRED = "flux-dev"
+
+
+class NotOfferedError(LookupError):
+    """A model cannot be used here and now; the sentence says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """One model of the picker; `sentence` says what to do where it is not ready."""
+
+    entry: CatalogEntry
+    state: OfferState
+    sentence: str = ""
+    successor: CatalogEntry | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether images can be asked of it."""
+        return self.state == "ready"
+
+
+def source_of(entry: CatalogEntry) -> CheckpointSource:
+    """Where this installation has an entry's weights.
+
+    :raises CheckpointMissingError: nowhere; the message says how to install them.
+    :raises CheckpointUnreadableError: the folder is no checkpoint.
+    """
+    return resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
+
+
+def all_offers(*, today: date) -> tuple[Offer, ...]:
+    """Every model that paints from a text, those that can be used first."""
+    offers = [of(entry, today=today) for entry in catalog.load().values() if "text2img" in entry.capabilities]
+    return tuple(sorted(offers, key=lambda offer: (not offer.is_ready, offer.state == "retired")))
+
+
+def of(entry: CatalogEntry, *, today: date) -> Offer:
+    """Whether one model can be used here and now."""
+    if entry.retired_on is not None and entry.retired_on <= today:
+        successor = catalog.entry(entry.replaced_by) if entry.replaced_by else None
+        instead = f" Use {successor.name} instead." if successor else " Choose another model."
+        sentence = f"{entry.maker} switched {entry.name} off on {entry.retired_on:%B %-d, %Y}.{instead}"
+        return Offer(entry=entry, state="retired", sentence=sentence, successor=successor)
+    if entry.available_from is not None and entry.available_from > today:
+        sentence = f"{entry.name} is offered from {entry.available_from:%B %-d, %Y}."
+        return Offer(entry=entry, state="coming", sentence=sentence)
+    try:
+        source_of(entry)
+    except CheckpointMissingError as error:
+        return Offer(entry=entry, state="missing", sentence=str(error))
+    except CheckpointUnreadableError as error:
+        return Offer(entry=entry, state="broken", sentence=str(error))
+    return Offer(entry=entry, state="ready")
+
+
+def default(offers: tuple[Offer, ...]) -> CatalogEntry:
+    """The model that the form shows first."""
+    ready = [offer.entry for offer in offers if offer.is_ready] or [offer.entry for offer in offers]
+    return max(ready, key=lambda entry: (entry.slug == PREFERRED, entry.level == "easy", entry.quality))
+
+
+def require_ready(entry: CatalogEntry, *, today: date) -> CheckpointSource:
+    """The weights of a model that can be used.
+
+    :raises NotOfferedError: it cannot; the sentence says what to do.
+    """
+    offer = of(entry, today=today)
+    if not offer.is_ready:
+        raise NotOfferedError(offer.sentence)
+    return source_of(entry)
