@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal, cast
 
 from campaigns import products_csv
+from campaigns.brief_products import CsvProducts, ProductSource
 from campaigns.products_csv import ProductRow
 from campaigns.slugs import reading
 from campaigns.template import Template, TemplateError, is_name, parse_template
-from campaigns.toml_tables import Document, Problems, Table, nearest, parse, spelled
+from campaigns.toml_tables import Document, Problem, Problems, Table, nearest, parse, spelled
 from inference import catalog
 from inference.requests import ANCHORS, SEED_LIMIT, Placement
 
@@ -80,7 +81,6 @@ class Axis:
 class Brief:
     """A brief that can be planned. ``products`` is empty only when every channel paints from the text alone."""
 
-    path: Path
     text: str
     name: str
     checkpoint: str
@@ -96,23 +96,48 @@ class Brief:
     must_have: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What a text came to: a brief that can be planned if there are no problems, and what was understood if there are.
+
+    ``brief`` is None when not even its form could be read.
+    """
+
+    brief: Brief | None
+    problems: tuple[Problem, ...]
+
+
 def load(path: Path) -> Brief:
     """Read and check a brief. Paths in it are relative to its folder, those in the CSV to the CSV's folder.
 
     :raises BriefError: with every problem that was found; nothing was written.
     """
-    problems = Problems()
     try:
         text = products_csv.read_text(path, most_bytes=MAX_FILE_BYTES)
     except products_csv.UnreadableError as error:
         raise BriefError([f"{path}:1: {error}"]) from None
-    document = parse(text, file=path.name, problems=problems)
-    if document is None or not _has_known_version(document):
-        raise BriefError(problems.sentences(first=path.name))
-    brief = _read(document, path, text)
-    if found := problems.sentences(first=path.name):
-        raise BriefError(found)
-    return brief
+    return checked(read(text, file=path.name, source=CsvProducts(path.parent)))
+
+
+def checked(reading: Reading) -> Brief:
+    """The brief, if nothing is wrong with it.
+
+    :raises BriefError: with every problem that was found.
+    """
+    if reading.problems or reading.brief is None:
+        raise BriefError(str(problem) for problem in reading.problems)
+    return reading.brief
+
+
+def read(text: str, *, file: str, source: ProductSource) -> Reading:
+    """Read a brief and everything that is wrong with it, so that it can be shown while it is being written.
+
+    :param file: the brief's name in problems.
+    """
+    problems = Problems()
+    document = parse(text, file=file, problems=problems)
+    brief = _read(document, text, source) if document and _has_known_version(document) else None
+    return Reading(brief, problems.ordered(first=file))
 
 
 def _has_known_version(document: Document) -> bool:
@@ -124,14 +149,13 @@ def _has_known_version(document: Document) -> bool:
     return len(document.problems.found) == before
 
 
-def _read(document: Document, path: Path, text: str) -> Brief:
+def _read(document: Document, text: str, source: ProductSource) -> Brief:
     top = document.table()
     top.peek("version")
     campaign = top.child("campaign", is_required=True) or document.empty_table("campaign")
     prompt = top.child("prompt", is_required=True) or document.empty_table("prompt")
     channels = _channels(top)
     brief = Brief(
-        path=path,
         text=text,
         name=campaign.text("name", most=120, example='name = "Spring shelf"'),
         checkpoint=campaign.text("checkpoint", most=60, example='checkpoint = "starter"'),
@@ -139,7 +163,7 @@ def _read(document: Document, path: Path, text: str) -> Brief:
         seed=campaign.whole("seed", 0, SEED_LIMIT - 1, default=0),
         seed_policy=cast(SeedPolicy, campaign.choice("seed_policy", SEED_POLICIES, default="per_scene")),
         budget_credits=_budget(campaign),
-        products=_products(top, path, is_photo_needed=any(channel.placement is not None for channel in channels)),
+        products=_products(top, source, is_photo_needed=any(channel.placement is not None for channel in channels)),
         template=_template(prompt),
         negative=prompt.text("negative", most=MAX_PROMPT_LENGTH, default=""),
         axes=_axes(top),
@@ -158,13 +182,13 @@ def _budget(campaign: Table) -> Decimal | None:
     if budget is None:
         return None
     if not MILLICREDIT <= budget <= MAX_BUDGET_CREDITS:
-        campaign.add("budget_credits", f"is {budget}. Write more than 0 credits, or remove the key for no budget.")
+        campaign.add("budget_credits", f"is {budget}. Write more than 0 credits, or leave it out for no budget.")
     elif budget % MILLICREDIT:
         campaign.add("budget_credits", f"is {budget}. Credits have at most three decimals.")
     return budget
 
 
-def _products(top: Table, path: Path, *, is_photo_needed: bool) -> tuple[ProductRow, ...]:
+def _products(top: Table, source: ProductSource, *, is_photo_needed: bool) -> tuple[ProductRow, ...]:
     products = top.child("products")
     if products is None:
         return ()
@@ -173,28 +197,29 @@ def _products(top: Table, path: Path, *, is_photo_needed: bool) -> tuple[Product
     products.close(elsewhere=HOMES)
     if not file:
         return ()
-    csv_problems = Problems()
+    row_problems = Problems()
     try:
-        rows = products_csv.read_products(path.parent / file, file=file, problems=csv_problems)
+        rows = source.rows(file, problems=row_problems)
     except products_csv.UnreadableError as error:
         products.add("csv", f"{file}: {error}")
         return ()
     if products.has("only"):
         # A row that could not be read may be the one that `only` names.
-        if not csv_problems.found:
-            _check_only(products, only, [row.sku for row in rows])
-        rows = tuple(row for row in rows if row.sku in only)
-    products_csv.check_files(rows, file=file, is_photo_needed=is_photo_needed, problems=csv_problems)
-    top.document.problems.found.extend(csv_problems.found)
+        if not row_problems.found:
+            _check_only(products, only, [row.sku for row in rows], place=source.place)
+        rows = tuple(row for row in rows if row.sku in set(only))
+    source.check(rows, products, is_photo_needed=is_photo_needed, problems=row_problems)
+    top.document.problems.found.extend(row_problems.found)
     return rows
 
 
-def _check_only(products: Table, only: Sequence[str], skus: Sequence[str]) -> None:
+def _check_only(products: Table, only: Sequence[str], skus: Sequence[str], *, place: str) -> None:
     if not only:
-        products.add("only", "is empty, so no product would be left. Name some SKUs, or remove the key to take all.")
+        products.add("only", "is empty. Choose at least one product.", is_gap=True)
+    known = set(skus)
     for index, sku in enumerate(only):
-        if sku not in skus:
-            products.add("only", f'there is no product "{sku}" in the CSV.{nearest(sku, skus)}', index=index)
+        if sku not in known:
+            products.add("only", f'there is no product "{sku}" {place}.{nearest(sku, skus)}', index=index)
 
 
 def _template(prompt: Table) -> Template:
@@ -223,7 +248,11 @@ def _axes(top: Table) -> tuple[Axis, ...]:
 
 def _axis_values(table: Table, name: str) -> tuple[str, ...]:
     if table.values[name] == []:
-        table.add(name, "has no values, so there would be no cells. Write at least one value, or remove the axis.")
+        table.add(
+            name,
+            "has no values, so there would be no cells. Write at least one value, or remove the axis.",
+            is_gap=True,
+        )
     return table.texts(name, most=MAX_VALUE_LENGTH, identity=reading)
 
 
@@ -290,11 +319,12 @@ def _check_placements(brief: Brief, document: Document) -> None:
             document.add(
                 ("channels", index),
                 "has no placement, and other channels have one."
-                ' Write placement = "keep" or { scale = 0.7, anchor = "bottom" },'
+                ' Place the product here, too (in a file: placement = "keep" or { scale = 0.7, anchor = "bottom" }),'
                 " or move the channels that are painted from the text alone to a brief of their own.",
             )
     if "products" not in document.values:
-        document.add(("products",), 'is missing, and the channels place products. Add [products] with csv = "…".')
+        sentence = 'is missing, and the channels place products. Add [products] with csv = "…".'
+        document.add(("products",), sentence, is_gap=True)
 
 
 def _check_names(brief: Brief, document: Document) -> None:
@@ -316,7 +346,7 @@ def _check_names(brief: Brief, document: Document) -> None:
         else:
             listed = ", ".join(known) or "none"
             document.add(
-                where, f"{{{name}}} is not an axis.{nearest(name, known)} Add it under [axes], which has {listed}."
+                where, f"{{{name}}} is not an axis.{nearest(name, known)} Add it to the axes, which are: {listed}."
             )
     for name in axes:
         if name not in brief.template.names:
@@ -362,7 +392,7 @@ def _check_amount(brief: Brief, document: Document) -> None:
             ("axes",),
             f"{products:,} products × {len(brief.channels):,} channels × {combinations:,} combinations"
             f" × {brief.images_per_cell} images per cell make {images:,} images; one launch takes {MAX_IMAGES:,}."
-            " Split the brief, by `only` in [products] or by fewer values.",
+            " Split the brief: fewer products, or fewer values in each half.",
         )
 
 
@@ -383,7 +413,7 @@ def _check_checkpoint(brief: Brief, document: Document) -> None:
         able = ", ".join(each.slug for each in entries.values() if needed in each.capabilities)
         document.add(where, f"{entry.name} cannot {cannot}. Choose one of: {able}.")
     if brief.negative and "negative_prompt" not in entry.capabilities:
-        document.add(("prompt", "negative"), f"{entry.name} takes no negative prompt. Remove the key.")
+        document.add(("prompt", "negative"), f"{entry.name} takes no negative prompt. Leave it out.")
     for index, channel in enumerate(brief.channels):
         for key, side in (("width", channel.width), ("height", channel.height)):
             if side is not None and side not in entry.limits.side_px:

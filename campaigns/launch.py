@@ -1,26 +1,23 @@
-"""From a brief to cells, from cells to renders: plan, estimate, launch. What is launched already is not asked twice."""
+"""From a campaign's cells to renders: launch, pause, resume, cancel, run again, and how far all of it is.
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+What is launched already is not asked twice. Knows nothing about who may do this.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Count, OuterRef, Q, Subquery, Sum
+from django.db import transaction
+from django.db.models import Case, F, Max, Q, QuerySet, Sum, Value, When
 
-from billing import ledger
-from campaigns.brief import Brief, Channel
-from campaigns.cells import PlannedCell
-from campaigns.models import Campaign, Cell, CellRender, Launch, Photo, Product
-from inference import catalog, pricing, queue
+from campaigns.models import Campaign, Cell, CellRender, Launch
+from campaigns.planning import source_of
+from gallery.models import ReviewStatus
+from inference import catalog, queue
 from inference.catalog import CatalogEntry
-from inference.catalog.sources import CheckpointSource, fingerprint, resolve
 from inference.engine.batching import batch_key
-from inference.models import UNFINISHED, Render, RenderStatus
-from inference.pricing import Estimate
+from inference.models import Generation, Render, RenderStatus
 from inference.queue import FLAWED, QueuedRequest
 from inference.requests import TRIES, ImageRequest, Placement, ProductReference, image_request, retry_seed
 
@@ -32,129 +29,47 @@ class MaskMissingError(Exception):
     """A campaign cannot be launched before every photo has its lock mask."""
 
 
+class FrozenError(Exception):
+    """An approved image stays as it is; the sentence says what to do first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How many of a campaign's images stand where; an image counts once, by its newest render."""
+    """How many of a campaign's images stand where; an image counts once, by its newest render. Amounts: millicredits.
 
-    total: int
-    succeeded: int
-    failed: int
-    waiting: int
-
-
-def source_of(entry: CatalogEntry) -> CheckpointSource:
-    """Where this installation has an entry's weights.
-
-    :raises inference.catalog.sources.CheckpointMissingError: nowhere; the message says how to install them.
+    ``charged`` is what was settled and not refunded; ``at_most`` adds what is still held. ``is_paused`` is true while
+    something waits and none of it may begin.
     """
-    return resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    waiting: int = 0
+    charged: int = 0
+    at_most: int = 0
+    is_paused: bool = False
+
+    @property
+    def held(self) -> int:
+        """What is still held for images that wait or are being made."""
+        return self.at_most - self.charged
 
 
-def estimate(*, images: int, entry: CatalogEntry) -> Estimate:
-    """What so many images of a checkpoint cost, in millicredits."""
-    return pricing.estimate(images=images, entry=entry)
+@dataclass(frozen=True, kw_only=True)
+class Canceled:
+    """What a cancel stopped: so many images, and the millicredits that came back."""
+
+    images: int
+    returned: int
 
 
-def check_affordable(*, workspace_id: int, brief: Brief, cost: Estimate) -> None:
-    """Refuse early, before anything is written, what the hold would refuse later.
+@dataclass(frozen=True)
+class _Asked:
+    """What became of one image of a cell so far: its newest render's id and status, and how many seeds were used up."""
 
-    :raises billing.ledger.OverBudgetError: the brief's own budget is below the estimate.
-    :raises billing.ledger.InsufficientCreditsError: the workspace has less than the estimate.
-    """
-    if brief.budget_credits is not None and brief.budget_credits * ledger.MILLI < cost.maximum:
-        raise ledger.OverBudgetError(
-            f"The campaign needs {ledger.credits_text(cost.maximum)} credits and its budget is {brief.budget_credits}. "
-            "Raise budget_credits or ask for fewer images."
-        )
-    available = ledger.balance(workspace_id=workspace_id).available
-    if available < cost.maximum:
-        raise ledger.InsufficientCreditsError(
-            f"The campaign needs {ledger.credits_text(cost.maximum)} credits and the workspace has "
-            f"{ledger.credits_text(available)}. Ask for fewer images, or wait for the next grant."
-        )
-
-
-def digest(brief: Brief, *, file_hashes: Mapping[str, Sequence[str]], source: CheckpointSource) -> str:
-    """What makes a campaign the same one when it is asked for again: brief, products, files, checkpoint."""
-    parts = [
-        brief.text,
-        [[row.sku, row.title, *file_hashes.get(row.sku, ())] for row in brief.products],
-        # The stand-in has no bytes before the first render, and the same ones ever after.
-        "stand-in" if source.is_built_on_first_load else fingerprint(source),
-    ]
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
-
-
-@transaction.atomic
-def plan(
-    *,
-    workspace_id: int,
-    brief: Brief,
-    cells: Sequence[PlannedCell],
-    photos: Mapping[str, Photo],
-    campaign_digest: str,
-    now: datetime,
-) -> Campaign:
-    """Create the campaign and its cells, or return the one that this digest planned before."""
-    try:
-        with transaction.atomic():
-            campaign = Campaign.objects.create(
-                workspace_id=workspace_id,
-                name=brief.name,
-                brief=brief.text,
-                digest=campaign_digest,
-                checkpoint=brief.checkpoint,
-                images_per_cell=brief.images_per_cell,
-                axes=[axis.name for axis in brief.axes],
-                must_have=list(brief.must_have),
-                created_at=now,
-            )
-    except IntegrityError:
-        # Planned before, or by somebody else at this very moment: the database tells, whoever was first.
-        return Campaign.objects.get(workspace_id=workspace_id, digest=campaign_digest)
-    if brief.budget_credits is not None:
-        amount = int(brief.budget_credits * ledger.MILLI)
-        campaign.budget_id = ledger.open_budget(workspace_id=workspace_id, name=brief.name, amount=amount)
-        campaign.save(update_fields=("budget",))
-    known = Product.objects.filter(workspace_id=workspace_id, sku__in={cell.sku for cell in cells})
-    products = {product.sku: product for product in known}
-    Cell.objects.bulk_create(
-        [
-            _cell(campaign, position, cell, products.get(cell.sku), photos.get(cell.sku))
-            for position, cell in enumerate(cells, start=1)
-        ],
-        batch_size=500,
-    )
-    return campaign
-
-
-def _cell(campaign: Campaign, position: int, cell: PlannedCell, product: Product | None, photo: Photo | None) -> Cell:
-    width, height = delivered_size(cell.channel, photo)
-    placement = cell.channel.placement
-    return Cell(
-        campaign=campaign,
-        position=position,
-        key=cell.key,
-        product=product,
-        photo=photo if placement else None,
-        channel=cell.channel.name,
-        placement=asdict(placement) if isinstance(placement, Placement) else None,
-        width=width,
-        height=height,
-        axes=dict(cell.axes),
-        prompt=cell.prompt,
-        negative_prompt=cell.negative_prompt,
-        seeds=list(cell.seeds),
-    )
-
-
-def delivered_size(channel: Channel, photo: Photo | None) -> tuple[int, int]:
-    """Width and height of a cell's image in pixels: the channel's own, or the photo's where the channel keeps it."""
-    if channel.width and channel.height:
-        return channel.width, channel.height
-    if photo is None:
-        raise ValueError(f"Channel {channel.name!r} keeps the photo's size, and there is no photo.")
-    return photo.upload.width, photo.upload.height
+    render_id: int
+    status: str
+    used: int
 
 
 @transaction.atomic
@@ -167,49 +82,103 @@ def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None)
     :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
     :raises billing.ledger.OverBudgetError: the campaign's budget does not allow it; nothing is written.
     """
-    campaign = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
-    entry = catalog.entry(campaign.checkpoint)
-    sizes = source_of(entry).sizes
-    flawed = _flawed_launches(campaign)
+    campaign = _locked(campaign_id)
+    asked = _asked(CellRender.objects.filter(cell__campaign=campaign))
+    cells = campaign.cells.select_related("photo__upload").order_by("position")
     wanted = [
-        (cell, image, _request(cell, image, entry, flawed=flawed[cell.pk, image]))
-        for cell, image in _missing_images(campaign)
+        (cell, image)
+        for cell in cells
+        for image in range(1, campaign.images_per_cell + 1)
+        if (cell.pk, image) not in asked or asked[cell.pk, image].status not in STANDING
     ]
-    if not wanted:
-        return 0
-    number = campaign.launches.count() + 1
-    generation, render_ids = queue.enqueue(
-        workspace_id=campaign.workspace_id,
-        key=f"campaign:{campaign.pk}:launch:{number}",
-        requests=[
-            QueuedRequest(request=request, batch_key=batch_key(request, sizes).digest()) for _, _, request in wanted
-        ],
-        entry=entry,
-        created_by_id=created_by_id,
-        budget_id=campaign.budget_id,
-        now=now,
-    )
-    Launch.objects.create(campaign=campaign, number=number, generation=generation, created_at=now)
-    CellRender.objects.bulk_create(
-        [
-            CellRender(cell=cell, image=image, render_id=render_id, recipe_hash=request.digest())
-            for (cell, image, request), render_id in zip(wanted, render_ids, strict=True)
-        ],
-        batch_size=500,
-    )
-    return len(wanted)
+    return _ask(campaign, wanted, asked, now=now, created_by_id=created_by_id)
+
+
+@transaction.atomic
+def run_again(
+    *, cell_id: int, image: int, seen_render_id: int | None, now: datetime, created_by_id: int | None = None
+) -> bool:
+    """Ask for one image of a cell once more, with another seed if the last one came out; False if it is on its way.
+
+    :param seen_render_id: the newest version that the person asking saw; had there been another since, nothing is
+        asked, so that a second click costs nothing.
+    :raises FrozenError: the image is approved.
+    :raises MaskMissingError: its photo has no lock mask yet.
+    :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
+    :raises billing.ledger.OverBudgetError: the campaign's budget does not allow it; nothing is written.
+    """
+    cell = Cell.objects.select_related("photo__upload").get(pk=cell_id)
+    campaign = _locked(cell.campaign_id)
+    if not 1 <= image <= campaign.images_per_cell:
+        raise ValueError(f"Cell {cell_id} has {campaign.images_per_cell} images, no number {image}.")
+    asked = _asked(CellRender.objects.filter(cell=cell, image=image))
+    last = asked.get((cell.pk, image))
+    if last and (last.render_id != seen_render_id or last.status in (RenderStatus.QUEUED, RenderStatus.RUNNING)):
+        return False
+    if last and Render.objects.filter(pk=last.render_id, asset__review__status=ReviewStatus.APPROVED).exists():
+        raise FrozenError("This image is approved, so it stays as it is. Undo the approval first.")
+    return _ask(campaign, [(cell, image)], asked, now=now, created_by_id=created_by_id) == 1
+
+
+def pause(*, campaign_id: int) -> None:
+    """Begin no more of the campaign's images; those that are being made are finished."""
+    for generation_id in _unfinished(campaign_id):
+        queue.pause(generation_id=generation_id)
+
+
+def resume(*, campaign_id: int) -> None:
+    """Go on with a paused campaign."""
+    for generation_id in _unfinished(campaign_id):
+        queue.resume(generation_id=generation_id)
+
+
+def cancel(*, campaign_id: int, now: datetime) -> Canceled:
+    """Stop what waits or is being made, and give its credits back at once. What came out stays."""
+    # Not in one transaction: the queue locks a generation's renders before the account, one generation after another.
+    before = _released(campaign_id)
+    images = sum(queue.cancel(generation_id=pk, now=now) for pk in _unfinished(campaign_id))
+    return Canceled(images=images, returned=_released(campaign_id) - before)
 
 
 def progress(*, campaign_id: int) -> Progress:
     """Where the campaign's images stand."""
-    newest = CellRender.objects.filter(cell=OuterRef("cell"), image=OuterRef("image")).order_by("-pk").values("pk")[:1]
-    standing = CellRender.objects.filter(cell__campaign_id=campaign_id, pk=Subquery(newest))
-    counts = standing.aggregate(
-        total=Count("pk"),
-        succeeded=Count("pk", filter=Q(render__status=RenderStatus.SUCCEEDED)),
-        waiting=Count("pk", filter=Q(render__status__in=UNFINISHED)),
+    return progress_of([campaign_id])[campaign_id]
+
+
+def progress_of(campaign_ids: Collection[int]) -> dict[int, Progress]:
+    """Where the images of several campaigns stand, by campaign, in one query over their launches' counters."""
+    ended = F("generation__failed") + F("generation__canceled") + F("generation__expired")
+    is_done = Q(generation__total=F("generation__succeeded") + ended)
+    may_begin = Case(When(~is_done & Q(generation__is_paused=False), then=Value(1)), default=Value(0))
+    rows = (
+        Launch.objects.filter(campaign_id__in=campaign_ids)
+        .values("campaign_id")
+        .order_by()
+        .annotate(
+            total=Sum(F("generation__total") - F("again_succeeded") - F("again_failed")),
+            succeeded=Sum(F("generation__succeeded") - F("again_succeeded")),
+            failed=Sum(ended - F("again_failed")),
+            charged=Sum(F("generation__hold__captured") - F("generation__hold__refunded")),
+            at_most=Sum(
+                F("generation__hold__amount") - F("generation__hold__released") - F("generation__hold__refunded")
+            ),
+            may_begin=Max(may_begin),
+        )
     )
-    return Progress(**counts, failed=counts["total"] - counts["succeeded"] - counts["waiting"])
+    return dict.fromkeys(campaign_ids, Progress()) | {row["campaign_id"]: _progress(row) for row in rows}
+
+
+def _progress(sums: Mapping[str, Any]) -> Progress:
+    waiting = sums["total"] - sums["succeeded"] - sums["failed"]
+    return Progress(
+        total=sums["total"],
+        succeeded=sums["succeeded"],
+        failed=sums["failed"],
+        waiting=waiting,
+        charged=sums["charged"],
+        at_most=sums["at_most"],
+        is_paused=waiting > 0 and not sums["may_begin"],
+    )
 
 
 def charged(*, campaign_id: int) -> int:
@@ -224,31 +193,94 @@ def newest_renders(campaign_id: int) -> dict[tuple[int, int], int]:
     return {(cell, image): render for cell, image, render in versions.values_list("cell_id", "image", "render_id")}
 
 
-def _missing_images(campaign: Campaign) -> list[tuple[Cell, int]]:
-    standing = CellRender.objects.filter(cell__campaign=campaign, render__status__in=STANDING)
-    has_one = set(standing.values_list("cell_id", "image"))
-    cells = campaign.cells.select_related("photo__upload").order_by("position")
-    return [
-        (cell, image)
-        for cell in cells
-        for image in range(1, campaign.images_per_cell + 1)
-        if (cell.pk, image) not in has_one
+def _locked(campaign_id: int) -> Campaign:
+    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+
+
+def _unfinished(campaign_id: int) -> list[int]:
+    """The campaign's generations of which something waits or is being made."""
+    ended = F("succeeded") + F("failed") + F("canceled") + F("expired")
+    generations = Generation.objects.filter(launch__campaign=campaign_id, total__gt=ended)
+    return list(generations.order_by("pk").values_list("pk", flat=True))
+
+
+def _released(campaign_id: int) -> int:
+    launches = Launch.objects.filter(campaign=campaign_id)
+    return launches.aggregate(total=Sum("generation__hold__released"))["total"] or 0
+
+
+def _asked(versions: QuerySet[CellRender]) -> dict[tuple[int, int], _Asked]:
+    """(cell id, image number) → what was asked for it so far."""
+    asked: dict[tuple[int, int], _Asked] = {}
+    rows = versions.order_by("pk").values_list(
+        "cell_id", "image", "render_id", "render__status", "render__failure_code"
+    )
+    for cell_id, image, render_id, status, code in rows:
+        before = asked.get((cell_id, image))
+        # What came out would come out the same, and what was flawed at every try would be so again.
+        is_used = status == RenderStatus.SUCCEEDED or code == FLAWED
+        asked[cell_id, image] = _Asked(render_id, status, (before.used if before else 0) + is_used)
+    return asked
+
+
+def _ask(
+    campaign: Campaign,
+    wanted: Sequence[tuple[Cell, int]],
+    asked: Mapping[tuple[int, int], _Asked],
+    *,
+    now: datetime,
+    created_by_id: int | None,
+) -> int:
+    """Hold and queue these images, and link each to its cell. The caller holds the campaign's row."""
+    if not wanted:
+        return 0
+    entry = catalog.entry(campaign.checkpoint)
+    sizes = source_of(entry).sizes
+    before = [asked.get((cell.pk, image)) for cell, image in wanted]
+    requests = [
+        _request(cell, image, entry, used=last.used if last else 0)
+        for (cell, image), last in zip(wanted, before, strict=True)
     ]
+    number = campaign.launches.count() + 1
+    generation, render_ids = queue.enqueue(
+        workspace_id=campaign.workspace_id,
+        key=f"campaign:{campaign.pk}:launch:{number}",
+        requests=[QueuedRequest(request=each, batch_key=batch_key(each, sizes).digest()) for each in requests],
+        entry=entry,
+        created_by_id=created_by_id,
+        budget_id=campaign.budget_id,
+        now=now,
+    )
+    again = [last.status for last in before if last]
+    Launch.objects.create(
+        campaign=campaign,
+        number=number,
+        generation=generation,
+        again_succeeded=again.count(RenderStatus.SUCCEEDED),
+        again_failed=len(again) - again.count(RenderStatus.SUCCEEDED),
+        created_at=now,
+    )
+    _link(wanted, requests, render_ids)
+    return len(wanted)
 
 
-def _flawed_launches(campaign: Campaign) -> Counter[tuple[int, int]]:
-    """(cell id, image number) → how many times all of its tries came out flawed."""
-    flawed = CellRender.objects.filter(cell__campaign=campaign, render__failure_code=FLAWED)
-    return Counter(flawed.values_list("cell_id", "image"))
+def _link(wanted: Iterable[tuple[Cell, int]], requests: Iterable[ImageRequest], render_ids: Iterable[int]) -> None:
+    CellRender.objects.bulk_create(
+        [
+            CellRender(cell=cell, image=image, render_id=render_id, recipe_hash=request.digest())
+            for (cell, image), request, render_id in zip(wanted, requests, render_ids, strict=True)
+        ],
+        batch_size=500,
+    )
 
 
-def _request(cell: Cell, image: int, entry: CatalogEntry, *, flawed: int) -> ImageRequest:
+def _request(cell: Cell, image: int, entry: CatalogEntry, *, used: int) -> ImageRequest:
     return image_request(
         entry,
         prompt=cell.prompt,
         negative_prompt=cell.negative_prompt,
-        # What came out flawed at every try would do so again: the next launch goes on with the seeds after those.
-        seed=retry_seed(cell.seeds[image - 1], flawed * TRIES),
+        # The guard may have tried them all: the next version goes on with the seeds after those.
+        seed=retry_seed(cell.seeds[image - 1], used * TRIES),
         width=cell.width,
         height=cell.height,
         product=_product_reference(cell),

@@ -1,4 +1,4 @@
-"""From a brief to its cells. A cell's status is a query over its renders, never a column here."""
+"""Products, and from a brief to its cells. A cell's status is a query over its renders, never a column here."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,10 +10,14 @@ class Product(models.Model):
     workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="products")
     sku = models.CharField(max_length=80)
     title = models.CharField(max_length=300)
+    photo = models.ForeignKey(
+        "Photo", on_delete=models.PROTECT, null=True, related_name="+", help_text="the one that new campaigns take"
+    )
     created_at = models.DateTimeField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("workspace", "sku"), name="product_sku_once"),)
+        indexes = (models.Index(fields=("workspace", "-created_at", "-id"), name="product_newest"),)
 
     def __str__(self) -> str:
         return self.sku
@@ -67,11 +71,19 @@ class Campaign(models.Model):
 
     workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="campaigns")
     created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="campaigns")
+    project = models.ForeignKey(
+        "gallery.Project",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="campaigns",
+        help_text="the folder it lies in",
+    )
     name = models.CharField(max_length=120)
     brief = models.TextField(help_text="the TOML as it was given")
     digest = models.CharField(max_length=64, help_text="of brief, products, photos, masks and checkpoint")
     checkpoint = models.CharField(max_length=60)
     images_per_cell = models.PositiveSmallIntegerField()
+    planned = models.PositiveIntegerField(default=0, help_text="images: cells × images per cell")
     axes = models.JSONField(help_text="axis names in the brief's order")
     must_have = models.JSONField(default=list)
     budget = models.OneToOneField("billing.Budget", on_delete=models.PROTECT, null=True, related_name="campaign")
@@ -79,6 +91,29 @@ class Campaign(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("workspace", "digest"), name="campaign_once"),)
+        indexes = (models.Index(fields=("workspace", "-created_at", "-id"), name="campaign_newest"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Draft(models.Model):
+    """A brief that is still being written. Once it was launched, it leads to its campaign."""
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="drafts")
+    key = models.UUIDField(help_text="made with the form: saving one form twice makes one draft")
+    name = models.CharField(max_length=120, blank=True)
+    entered = models.JSONField(help_text="campaigns.entered.Entered, as it was typed")
+    revision = models.PositiveIntegerField(default=1, help_text="counts the saves, so that the later of two is told")
+    campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, null=True, related_name="drafts")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="+")
+    saved_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField()
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("workspace", "key"), name="draft_once"),)
+        indexes = (models.Index(fields=("workspace", "-saved_at", "-id"), name="draft_latest"),)
 
     def __str__(self) -> str:
         return self.name
@@ -114,11 +149,17 @@ class Cell(models.Model):
 
 
 class Launch(models.Model):
-    """One time that a campaign's missing images were asked for; numbered, so that a race launches once."""
+    """One time that a campaign's missing images were asked for; numbered, so that a race launches once.
+
+    What it asks for again had ended before: how many of those images had come out, and how many had not, stays true
+    for ever, so that a campaign's progress is a sum over its launches.
+    """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="launches")
     number = models.PositiveIntegerField()
     generation = models.OneToOneField("inference.Generation", on_delete=models.PROTECT, related_name="launch")
+    again_succeeded = models.PositiveIntegerField(default=0, help_text="images asked for again that had come out")
+    again_failed = models.PositiveIntegerField(default=0, help_text="images asked for again that had not")
     created_at = models.DateTimeField()
 
     class Meta:

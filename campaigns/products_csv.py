@@ -73,7 +73,13 @@ def read_products(path: Path, *, file: str, problems: Problems) -> tuple[Product
     :param file: the file's name in problems.
     :raises UnreadableError: the file is not there or is not text.
     """
-    records = _records(read_text(path, most_bytes=MAX_FILE_BYTES), file=file, problems=problems)
+    text = read_text(path, most_bytes=MAX_FILE_BYTES)
+    return parse_products(text, folder=path.parent, file=file, problems=problems)
+
+
+def parse_products(text: str, *, folder: Path, file: str, problems: Problems) -> tuple[ProductRow, ...]:
+    """Like `read_products`, from the file's text; ``folder`` is what paths in it are relative to."""
+    records = _records(text, file=file, problems=problems)
     header_line, header = next(records, (1, []))
     columns = [name.strip().casefold() for name in header]
     if faults := list(_header_faults(columns)):
@@ -83,7 +89,7 @@ def read_products(path: Path, *, file: str, problems: Problems) -> tuple[Product
     lines = list(records)
     if not lines:
         problems.add(file, header_line, "there are no products below the first line. Add a row for each.")
-    rows = [_row(line, fields, columns, folder=path.parent, file=file, problems=problems) for line, fields in lines]
+    rows = [_row(line, fields, columns, folder=folder, file=file, problems=problems) for line, fields in lines]
     good = tuple(row for row in rows if row is not None)
     _check_skus(good, file=file, problems=problems)
     return good

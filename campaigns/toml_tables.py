@@ -17,19 +17,37 @@ _AT_LINE = re.compile(r"(?P<what>.*?) \(at line (?P<line>\d+), column (?P<column
 _ABSENT: Any = object()
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where it stands in a file, and which key it is about for whoever shows no file.
+
+    ``what`` goes on where the key's name leaves off. A gap is something that is not there yet, rather than wrong.
+    """
+
+    file: str
+    line: int
+    what: str
+    path: KeyPath = ()
+    is_gap: bool = False
+
+    def __str__(self) -> str:
+        key = f"{spelled(self.path)}: " if self.path else ""
+        return f"{self.file}:{self.line}: {key}{self.what}"
+
+
 @dataclass
 class Problems:
     """What is wrong so far, in any order."""
 
-    found: list[tuple[str, int, str]] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
 
     def add(self, file: str, line: int, sentence: str) -> None:
-        self.found.append((file, line, sentence))
+        self.found.append(Problem(file, line, sentence))
 
-    def sentences(self, *, first: str) -> tuple[str, ...]:
-        """Each problem once, beginning with file and line; one file first, each from top to bottom."""
-        ordered = sorted(dict.fromkeys(self.found), key=lambda problem: (problem[0] != first, problem[0], problem[1]))
-        return tuple(f"{file}:{line}: {sentence}" for file, line, sentence in ordered)
+    def ordered(self, *, first: str) -> tuple[Problem, ...]:
+        """Each problem once; one file's first, each file from top to bottom."""
+        each = {str(problem): problem for problem in self.found}.values()
+        return tuple(sorted(each, key=lambda problem: (problem.file != first, problem.file, problem.line)))
 
 
 @dataclass(frozen=True)
@@ -47,8 +65,8 @@ class Document:
             path = path[:-1]
         return self.lines[path]
 
-    def add(self, path: KeyPath, sentence: str) -> None:
-        self.problems.add(self.file, self.line(path), f"{spelled(path)}: {sentence}")
+    def add(self, path: KeyPath, sentence: str, *, is_gap: bool = False) -> None:
+        self.problems.found.append(Problem(self.file, self.line(path), sentence, path, is_gap))
 
     def empty_table(self, key: str) -> "Table":
         """Stands for a table that is missing, which has been noted: what is missing in it is not."""
@@ -100,7 +118,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def text_fault(text: str, *, most: int, is_one_line: bool = True) -> str | None:
     """Why a text cannot be used, or None. Tabs and line ends may stand in a text of several lines only."""
     if not text.strip():
-        return "is empty. Write something or remove the key."
+        return "is empty. Write something or leave it out."
     allowed = "" if is_one_line else "\n\t"
     if any(unicodedata.category(sign) in ("Cc", "Cs") and sign not in allowed for sign in text.replace("\r\n", "\n")):
         return "holds a line break, a tab or another control character. Write it in one line of plain text."
@@ -118,10 +136,10 @@ class Table:
         self.values = values
         self.known: list[str] = []
 
-    def add(self, key: str, sentence: str, *, index: int | None = None) -> None:
+    def add(self, key: str, sentence: str, *, index: int | None = None, is_gap: bool = False) -> None:
         """Note a problem of this table's key, or of one element of its list."""
         where = (*self.path, key) if index is None else (*self.path, key, index)
-        self.document.add(where, sentence)
+        self.document.add(where, sentence, is_gap=is_gap)
 
     def has(self, key: str) -> bool:
         return key in self.values
@@ -133,7 +151,9 @@ class Table:
         value = self._take(key, str, 'a text in quotes, as in "marble"', default=default, example=example)
         if value is None or value == default:
             return value or ""
-        if fault := text_fault(value, most=most, is_one_line=is_one_line):
+        if default is None and not value.strip():
+            self.add(key, "is empty. Write something.", is_gap=True)
+        elif fault := text_fault(value, most=most, is_one_line=is_one_line):
             self.add(key, fault)
         return str(value.strip())
 
@@ -194,7 +214,7 @@ class Table:
         expected = f"a list of tables: write [[{key}]] in double brackets above each"
         values = self._take(key, list, expected, example=f"[[{key}]]")
         if values is not None and not values:
-            self.add(key, f"is empty. Add a table under [[{key}]].")
+            self.add(key, "is empty. Add at least one.", is_gap=True)
         if values is not None and not all(isinstance(value, dict) for value in values):
             self.add(key, f"should be {expected}.")
             return []
@@ -225,7 +245,7 @@ class Table:
             self.known.append(key)
         if key not in self.values:
             if default is None:
-                self.add(key, f"is missing. Add {example or expected}.")
+                self.add(key, f"is missing. Add {example or expected}.", is_gap=True)
             return default
         value = self.values[key]
         # A TOML boolean is a Python int as well, and never what was meant.

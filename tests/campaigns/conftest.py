@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from billing import clock
 from campaigns import brief as briefs
-from campaigns import cells, launch, photos
+from campaigns import cells, photos, planning
 from campaigns.brief import Brief
 from campaigns.models import Campaign, Photo
 from inference import catalog
@@ -70,16 +70,16 @@ def plan(workspace: Workspace, brief_folder: Path, tmp_path: Path) -> Callable[[
         brief = briefs.load(brief_folder / "brief.toml")
         scratch = tmp_path / "scratch"
         scratch.mkdir(exist_ok=True)
-        examined = photos.examine(brief, scratch=scratch)
-        accepted = photos.accept(workspace_id=workspace.pk, brief=brief, examined=examined, now=clock.now())
-        source = launch.source_of(catalog.entry(brief.checkpoint))
+        examined = photos.examine(brief.products, scratch=scratch)
+        accepted = photos.accept(workspace_id=workspace.pk, rows=brief.products, examined=examined, now=clock.now())
+        source = planning.source_of(catalog.entry(brief.checkpoint))
         hashes = {sku: [one.photo.source_sha256] for sku, one in examined.items()}
-        campaign = launch.plan(
+        campaign = planning.plan(
             workspace_id=workspace.pk,
             brief=brief,
             cells=cells.expand(brief),
             photos=accepted,
-            campaign_digest=launch.digest(brief, file_hashes=hashes, source=source),
+            campaign_digest=planning.digest(brief, file_hashes=hashes, source=source),
             now=clock.now(),
         )
         return Planned(campaign, brief, accepted)

@@ -252,7 +252,7 @@ def test_an_unknown_key_is_named_with_line_and_remedy(tmp_path: Path, old: str, 
         ('csv = "products.csv"', 'csv = ["products.csv"]', "[products] csv: is a list, but should be a text"),
         ('"products.csv"', '"product.csv"', 'csv: product.csv: there is no such file. Did you mean "products.csv"?'),
         ('"products.csv"', '"photos"', "csv: photos: this is not a file."),
-        ('"products.csv"', '"products.csv"\nonly = []', "only: is empty, so no product would be left."),
+        ('"products.csv"', '"products.csv"\nonly = []', "only: is empty. Choose at least one product."),
         (
             '"products.csv"',
             '"products.csv"\nonly = ["cup"]',
@@ -317,7 +317,7 @@ def test_an_empty_file_names_what_it_lacks_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("on {surfce}, {light}, {surface}", '{surfce} is not an axis. Did you mean "surface"? Add it under [axes]'),
+        ("on {surfce}, {light}, {surface}", '{surfce} is not an axis. Did you mean "surface"? Add it to the axes'),
         ("{surface} {light} {0}", "holds {0}. Between braces stands the plain name of an axis"),
         ("{surface} {light} {}", "holds {}. Between braces"),
         ("{surface.__class__} {light}", "holds {surface.__class__}. Between braces"),

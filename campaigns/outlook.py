@@ -1,0 +1,211 @@
+"""What a brief would come to before it is launched: images, credits, minutes, and what still stands against it.
+
+Reads only. The brief may be half written: what can be told is told.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from billing import ledger
+from campaigns import planning
+from campaigns.brief import Brief, Channel
+from campaigns.entered import Entered
+from campaigns.models import Product
+from campaigns.planning import PhotoSize
+from campaigns.products import rows_of
+from campaigns.toml_tables import Problem
+from inference import catalog, eta
+from inference.catalog import CatalogEntry
+from inference.catalog.sources import CheckpointMissingError, CheckpointUnreadableError
+from inference.pricing import Estimate
+from inference.requests import Placement
+
+SAMPLES = 3
+SKUS_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What a form's values come to. Amounts in millicredits.
+
+    ``problems`` are the brief's own; ``blockers`` are sentences about what is around it: masks, credits, budget,
+    weights. It can be launched when there are neither. ``cost`` and ``duration`` are None without a known checkpoint.
+    """
+
+    brief: Brief | None
+    problems: tuple[Problem, ...]
+    blockers: tuple[str, ...]
+    products: int
+    scenes: int
+    channels: int
+    images_per_cell: int
+    available: int
+    cost: Estimate | None
+    duration: timedelta | None
+    samples: tuple[str, ...]
+    unsure: tuple[str, ...]
+
+    @property
+    def cells(self) -> int:
+        return self.products * self.scenes * self.channels
+
+    @property
+    def images(self) -> int:
+        return self.cells * self.images_per_cell
+
+    @property
+    def can_launch(self) -> bool:
+        return self.brief is not None and not self.problems and not self.blockers
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointChoice:
+    """A catalogue entry as a form offers it; ``reason`` says why it cannot be chosen, or is empty."""
+
+    entry: CatalogEntry
+    reason: str
+
+
+def chosen(*, workspace_id: int, form: Entered) -> list[Product]:
+    """The products that a form chose, with their photos, in order of their SKUs."""
+    found = Product.objects.filter(workspace_id=workspace_id, sku__in=form.skus)
+    return list(found.select_related("photo__upload").order_by("sku"))
+
+
+def look(*, workspace_id: int, form: Entered) -> Outlook:
+    """What a form's values would come to in this workspace; a handful of queries, whatever is chosen."""
+    products = chosen(workspace_id=workspace_id, form=form)
+    reading = form.read(rows_of(products))
+    brief = reading.brief
+    entry = catalog.load().get(brief.checkpoint) if brief else None
+    counts = _counts(brief, form)
+    images = math.prod(counts)
+    cost = planning.estimate(images=images, entry=entry) if entry else None
+    available = ledger.balance(workspace_id=workspace_id).available
+    return Outlook(
+        brief=brief,
+        problems=reading.problems,
+        blockers=tuple(_blockers(brief, entry, cost, available, products)) if brief and images else (),
+        products=counts[0],
+        scenes=counts[1],
+        channels=counts[2],
+        images_per_cell=counts[3],
+        available=available,
+        cost=cost,
+        duration=eta.of(images=images, entry=entry) if entry else None,
+        samples=tuple(_samples(brief)) if brief else (),
+        unsure=tuple(product.sku for product in products if product.photo and product.photo.needs_a_look),
+    )
+
+
+def checkpoints(*, is_placed: bool) -> list[CheckpointChoice]:
+    """Every entry of the catalogue, those that can do what is asked first."""
+    choices = [CheckpointChoice(entry=entry, reason=_reason(entry, is_placed)) for entry in catalog.load().values()]
+    return sorted(choices, key=lambda choice: bool(choice.reason))
+
+
+def _reason(entry: CatalogEntry, is_placed: bool) -> str:
+    needed = "inpaint" if is_placed else "text2img"
+    if needed not in entry.capabilities:
+        return "cannot paint around a product" if is_placed else "cannot paint from the text alone"
+    try:
+        planning.source_of(entry)
+    except (CheckpointMissingError, CheckpointUnreadableError):
+        return "its weights are not installed here"
+    return ""
+
+
+def _counts(brief: Brief | None, form: Entered) -> tuple[int, int, int, int]:
+    """Products, scenes, channels and images per cell, as the brief multiplies them."""
+    if brief is None:
+        return 0, 0, 0, 0
+    products = len(brief.products) if form.is_placed or brief.products else 1
+    scenes = math.prod(len(axis.values) for axis in brief.axes)
+    return products, scenes, len(brief.channels), brief.images_per_cell
+
+
+def _samples(brief: Brief) -> list[str]:
+    """The first, the middle and the last prompt, as far as the template can be filled."""
+    product = next(iter(brief.products), None)
+    names = {"sku": product.sku, "title": product.title} if product else {}
+    scenes = list(itertools.islice(itertools.product(*(axis.values for axis in brief.axes)), 10_000))
+    picked = sorted({0, len(scenes) // 2, len(scenes) - 1} & set(range(len(scenes))))
+    filled = []
+    for index in picked[:SAMPLES]:
+        values = dict(zip((axis.name for axis in brief.axes), scenes[index], strict=True))
+        try:
+            filled.append(brief.template.filled({**names, **values}))
+        except KeyError:
+            return []
+    return [prompt for prompt in dict.fromkeys(filled) if prompt]
+
+
+def _blockers(
+    brief: Brief, entry: CatalogEntry | None, cost: Estimate | None, available: int, products: Sequence[Product]
+) -> list[str]:
+    blockers = []
+    if entry and (reason := _reason(entry, _is_placed(brief.channels))) and "weights" in reason:
+        blockers.append(f"{entry.name} cannot be used: {reason}. Choose another model, or have it installed.")
+    if _is_placed(brief.channels):
+        blockers += _mask_blockers(products)
+        blockers += _size_blockers(brief, products) if entry else []
+    if cost:
+        blockers += _money_blockers(brief, cost, available)
+    return blockers
+
+
+def _is_placed(channels: Sequence[Channel]) -> bool:
+    return any(channel.placement == "keep" or isinstance(channel.placement, Placement) for channel in channels)
+
+
+def _mask_blockers(products: Sequence[Product]) -> list[str]:
+    """What the photos wait for: lock masks that are being made, or cannot be."""
+    photos = [(product.sku, product.photo) for product in products if product.photo]
+    failed = [sku for sku, photo in photos if photo.mask_failure]
+    waiting = [sku for sku, photo in photos if not photo.mask_key and not photo.mask_failure]
+    sentences = []
+    if failed:
+        sentences.append(
+            f"No lock mask could be made for {_named(failed)}. Give a mask under Products, or leave {_it(failed)} out."
+        )
+    if waiting:
+        verb = "is" if len(waiting) == 1 else "are"
+        masks = "lock mask" if len(waiting) == 1 else "lock masks"
+        sentences.append(f"The {masks} of {_named(waiting)} {verb} still being made. Try again in a moment.")
+    return sentences
+
+
+def _size_blockers(brief: Brief, products: Sequence[Product]) -> list[str]:
+    sizes = {
+        product.sku: PhotoSize(upload.name, upload.width, upload.height)
+        for product in products
+        if product.photo and (upload := product.photo.upload)
+    }
+    return planning.kept_size_faults(brief, sizes=sizes)
+
+
+def _money_blockers(brief: Brief, cost: Estimate, available: int) -> list[str]:
+    blockers = []
+    if brief.budget_credits is not None and brief.budget_credits * ledger.MILLI < cost.maximum:
+        blockers.append(
+            f"This needs {ledger.credits_text(cost.maximum)} credits at most, and its budget is "
+            f"{brief.budget_credits}. Raise the budget or ask for fewer images."
+        )
+    if available < cost.maximum:
+        blockers.append(
+            f"This needs {ledger.credits_text(cost.maximum)} credits at most, and the workspace has "
+            f"{ledger.credits_text(available)}. Ask for fewer images, or wait for the next grant."
+        )
+    return blockers
+
+
+def _named(skus: Sequence[str]) -> str:
+    shown = ", ".join(skus[:SKUS_NAMED])
+    return f"{shown} and {len(skus) - SKUS_NAMED} more" if len(skus) > SKUS_NAMED else shown
+
+
+def _it(skus: Sequence[str]) -> str:
+    return "it" if len(skus) == 1 else "them"

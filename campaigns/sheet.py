@@ -1,0 +1,300 @@
+"""A campaign's contact sheet: a tile for each image with its state, counts by state, and pages of rows.
+
+A tile's state is read from its newest render and that asset's review; nothing here is stored. Knows no pages.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
+
+from campaigns.models import Campaign, Cell, CellRender
+from campaigns.places import ordered, scene
+from campaigns.sheet_layout import Heading, lay_out
+from inference import progress
+from inference.models import RenderStatus
+from inference.progress import RenderProgress
+
+# States in the order in which a sheet fills; the names are those of gallery's reviews and of the pages' marks.
+STATES = (
+    "approved", "rejected", "changes_requested", "pending", "running", "waiting", "failed", "canceled", "planned",
+)  # fmt: skip
+TILES_PER_PAGE = 240
+# The next ones in line say their place; the others only that they wait.
+PLACES_TOLD = 12
+_OF_RENDER = {
+    RenderStatus.QUEUED: "waiting",
+    RenderStatus.RUNNING: "running",
+    RenderStatus.SUCCEEDED: "pending",
+    RenderStatus.FAILED: "failed",
+    RenderStatus.EXPIRED: "failed",
+    RenderStatus.CANCELED: "canceled",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One image of a cell as its newest version stands. Sizes in pixels; ``label`` says what it shows.
+
+    ``render_id`` and ``asset_id`` are None while there is none. ``progress`` is known of what runs or is next in line.
+    """
+
+    cell_id: int
+    image: int
+    state: str
+    label: str
+    width: int
+    height: int
+    render_id: int | None = None
+    asset_id: int | None = None
+    reason: str = ""
+    progress: RenderProgress | None = None
+
+    @property
+    def tag(self) -> str:
+        """Differs when the tile has to be drawn anew."""
+        now = self.progress
+        running = f"{now.step}.{now.preview_step}.{now.position}" if now else ""
+        return f"{self.state}.{self.render_id or 0}.{running}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """One tab of the sheet; width and height are 0 where each photo keeps its own."""
+
+    name: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row: its tiles by column, in each as many as the cell has images; a column without a cell is empty."""
+
+    number: int
+    heading: Heading
+    slots: tuple[tuple[Tile, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """A page of the sheet. ``after`` is the number of the row to go on behind, None at the end."""
+
+    corner: str
+    columns: tuple[Heading, ...]
+    rows: tuple[Row, ...]
+    after: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What stands above the sheet: tabs, how many images are in which state, and when the last waiting one is there."""
+
+    channels: tuple[Channel, ...]
+    counts: Mapping[str, int]
+    by_channel: Mapping[str, Mapping[str, int]]
+    eta: timedelta | None
+
+    def count_of(self, *states: str) -> int:
+        """How many images of the campaign are in one of these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+
+def newest(versions: QuerySet[CellRender]) -> QuerySet[CellRender]:
+    """Of these versions the newest of each image."""
+    newer = CellRender.objects.filter(cell=OuterRef("cell"), image=OuterRef("image"), pk__gt=OuterRef("pk"))
+    return versions.filter(~Exists(newer))
+
+
+def state_of(status: str | None, review: str | None) -> str:
+    """A tile's state by its newest render's status and that asset's review."""
+    if status is None:
+        return "planned"
+    return review or _OF_RENDER[RenderStatus(status)]
+
+
+def overview(campaign: Campaign) -> Overview:
+    """Tabs and counts of a campaign's sheet, in a number of queries that does not grow with it."""
+    cells = _channels(campaign)
+    rows = (
+        newest(CellRender.objects.filter(cell__campaign=campaign))
+        .values_list("cell__channel", "render__status", "render__asset__review__status")
+        .order_by()
+        .annotate(number=Count("pk"))
+    )
+    by_channel: dict[str, Counter[str]] = {name: Counter() for name in cells}
+    for name, status, review, number in rows:
+        by_channel[name][state_of(status, review)] += number
+    for name, (_, number) in cells.items():
+        by_channel[name]["planned"] = number * campaign.images_per_cell - by_channel[name].total()
+    counts = sum(by_channel.values(), Counter())
+    return Overview(
+        channels=tuple(channel for channel, _ in cells.values()),
+        counts=counts,
+        by_channel=by_channel,
+        eta=_eta_of_last(campaign) if counts["waiting"] or counts["running"] else None,
+    )
+
+
+def matrix(campaign: Campaign, *, channel: str, state: str = "", after: int = 0) -> Matrix:
+    """A page of a channel's sheet, behind row ``after``; with a state, only the rows that have a tile in it."""
+    plan = lay_out(campaign, channel=channel)
+    rows = plan.rows
+    if state:
+        matching = _cells_in(campaign, state)
+        rows = [row for row in rows if any(pk in matching for pk in row.cells)]
+    size = max(1, TILES_PER_PAGE // max(1, len(plan.columns) * campaign.images_per_cell))
+    page = [row for row in rows if row.number > after][: size + 1]
+    shown = page[:size]
+    tiles = tiles_of(campaign, cell_ids=[pk for row in shown for pk in row.cells if pk])
+    return Matrix(
+        corner=plan.corner,
+        columns=plan.columns,
+        rows=tuple(
+            Row(
+                number=row.number,
+                heading=row.heading,
+                slots=tuple(tuple(tiles.get(pk, ())) if pk else () for pk in row.cells),
+            )
+            for row in shown
+        ),
+        after=shown[-1].number if len(page) > size else None,
+    )
+
+
+def tiles_of(campaign: Campaign, *, cell_ids: Collection[int]) -> dict[int, list[Tile]]:
+    """The tiles of these cells, by cell, image by image."""
+    cells = Cell.objects.filter(campaign=campaign, pk__in=cell_ids).values_list(
+        "pk", "product__sku", "axes", "channel", "width", "height"
+    )
+    versions = newest(CellRender.objects.filter(cell__in=cell_ids)).values_list(
+        "cell_id",
+        "image",
+        "render_id",
+        "render__asset_id",
+        "render__status",
+        "render__asset__review__status",
+        "render__failure_reason",
+    )
+    known = {(row[0], row[1]): row[2:] for row in versions}
+    running = progress.of_renders(_told(campaign, known.values()))
+    return {
+        pk: [
+            _tile(
+                pk,
+                image,
+                label=label(sku, ordered(axes, campaign.axes), channel),
+                size=(width, height),
+                version=known.get((pk, image)),
+                running=running,
+            )
+            for image in range(1, campaign.images_per_cell + 1)
+        ]
+        for pk, sku, axes, channel, width, height in cells
+    }
+
+
+def label(sku: str | None, axes: Sequence[tuple[str, str]], channel: str) -> str:
+    """What an image shows, in a few words: for alternative texts and headings."""
+    return ", ".join(filter(None, (sku, scene(axes), channel)))
+
+
+def _tile(
+    cell_id: int,
+    image: int,
+    *,
+    label: str,
+    size: tuple[int, int],
+    version: tuple[Any, ...] | None,
+    running: Mapping[int, RenderProgress],
+) -> Tile:
+    if version is None:
+        return Tile(cell_id=cell_id, image=image, state="planned", label=label, width=size[0], height=size[1])
+    render_id, asset_id, status, review, reason = version
+    state = state_of(status, review)
+    return Tile(
+        cell_id=cell_id,
+        image=image,
+        state=state,
+        label=label,
+        width=size[0],
+        height=size[1],
+        render_id=render_id,
+        asset_id=asset_id,
+        reason=reason if state == "failed" else "",
+        progress=running.get(render_id) if state in ("running", "waiting") else None,
+    )
+
+
+def _told(campaign: Campaign, versions: Iterable[tuple[Any, ...]]) -> list[int]:
+    """The renders among these whose progress is told: all that run, and the campaign's next in line."""
+    status = {version[0]: version[2] for version in versions}
+    waiting = sorted(render for render, each in status.items() if each == RenderStatus.QUEUED)
+    if not waiting:
+        return [render for render, each in status.items() if each == RenderStatus.RUNNING]
+    next_in_line = set(next_renders(campaign))
+    return [
+        render
+        for render, each in status.items()
+        if each == RenderStatus.RUNNING or (each == RenderStatus.QUEUED and render in next_in_line)
+    ]
+
+
+def next_renders(campaign: Campaign) -> list[int]:
+    """The campaign's renders that come next, as far as their place is told."""
+    waiting = CellRender.objects.filter(cell__campaign=campaign, render__status=RenderStatus.QUEUED)
+    ordered_ids = waiting.order_by("-render__priority", "render_id").values_list("render_id", flat=True)
+    return list(ordered_ids[:PLACES_TOLD])
+
+
+def _eta_of_last(campaign: Campaign) -> timedelta | None:
+    """When the last of the campaign's images is there, if none of them is paused."""
+    unfinished = CellRender.objects.filter(
+        cell__campaign=campaign, render__status__in=(RenderStatus.QUEUED, RenderStatus.RUNNING)
+    )
+    last = unfinished.order_by("-render_id").values_list("render_id", flat=True)[:1]
+    return next((each.eta for each in progress.of_renders(list(last)).values()), None)
+
+
+def _cells_in(campaign: Campaign, state: str) -> set[int]:
+    """The cells that have an image in a state."""
+    if state == "planned":
+        asked = CellRender.objects.filter(cell=OuterRef("pk")).order_by()
+        return set(campaign.cells.filter(~Exists(asked)).values_list("pk", flat=True))
+    reviews = {"pending", "approved", "rejected", "changes_requested"}
+    statuses = [status for status, name in _OF_RENDER.items() if name == state and state not in reviews]
+    in_state = Q(render__status__in=statuses)
+    if state in reviews:
+        in_state = Q(render__asset__review__status=state)
+    versions = newest(CellRender.objects.filter(cell__campaign=campaign))
+    return set(versions.filter(in_state).values_list("cell_id", flat=True))
+
+
+def _channels(campaign: Campaign) -> dict[str, tuple[Channel, int]]:
+    """The campaign's channels in their order, each with its number of cells."""
+    rows = (
+        campaign.cells.order_by()
+        .values("channel")
+        .annotate(
+            first=Min("position"),
+            number=Count("pk"),
+            kept=Count("photo", filter=Q(placement__isnull=True)),
+            wide=Max("width"),
+            high=Max("height"),
+        )
+        .order_by("first")
+    )
+    return {
+        row["channel"]: (
+            Channel(
+                name=row["channel"],
+                width=0 if row["kept"] else row["wide"],
+                height=0 if row["kept"] else row["high"],
+            ),
+            row["number"],
+        )
+        for row in rows
+    }
