@@ -4,9 +4,7 @@ Each step is one call of the domain; what is here is their order and what a pers
 """
 
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +16,13 @@ from tqdm import tqdm
 
 from billing import clock, ledger
 from campaigns import brief as briefs
-from campaigns import cells, contact_sheet, launch, manifest, photos
+from campaigns import cells, contact_sheet, launch, manifest, photos, planning
 from campaigns.brief import Brief, BriefError
 from campaigns.cells import PlannedCell
 from campaigns.manifest import ExportedImage
 from campaigns.models import Campaign, Photo
 from campaigns.photos import ExaminedPhoto
+from campaigns.planning import PhotoSize
 from campaigns.slugs import slug
 from inference import catalog, eta
 from inference.catalog import CatalogEntry
@@ -49,7 +48,6 @@ BAD_INPUT_ERRORS = (
 POLL_S = 0.5
 MAX_DEATHS_WITHOUT_PROGRESS = 5
 MAX_SUMMARY_LINES = 20
-DAY_S = 24 * 60 * 60
 STALL_S = 15 * 60  # longer than any pause the queue makes, and than loading any checkpoint
 
 
@@ -74,22 +72,11 @@ class Preview:
 
     @property
     def cost(self) -> Estimate:
-        return launch.estimate(images=self.images, entry=self.entry)
+        return planning.estimate(images=self.images, entry=self.entry)
 
     @property
     def duration(self) -> timedelta:
         return eta.of(images=self.images, entry=self.entry)
-
-
-def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """Where photos are decoded to before they are accepted; gone with the block."""
-    parent = settings.STUDIO_DATA / "scratch"
-    parent.mkdir(exist_ok=True)
-    for left in parent.iterdir():
-        # What a killed run could not remove; a day is longer than any run examines photos.
-        if time.time() - left.stat().st_mtime > DAY_S:
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(dir=parent)
 
 
 def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
@@ -99,9 +86,11 @@ def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
     """
     brief = briefs.load(path)
     entry = catalog.entry(brief.checkpoint)
-    source = launch.source_of(entry)
-    examined = photos.examine(brief, scratch=scratch)
-    _check_kept_sizes(brief, entry, examined)
+    source = planning.source_of(entry)
+    examined = photos.examine(brief.products, scratch=scratch)
+    sizes = {sku: PhotoSize(one.photo.source_name, one.photo.width, one.photo.height) for sku, one in examined.items()}
+    if faults := planning.kept_size_faults(brief, sizes=sizes):
+        raise photos.PhotosRefusedError(faults)
     hashes = {
         sku: [found.photo.source_sha256, found.mask.source_sha256 if found.mask else ""]
         for sku, found in examined.items()
@@ -112,25 +101,11 @@ def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
         source=source,
         cells=cells.expand(brief),
         examined=examined,
-        digest=launch.digest(brief, file_hashes=hashes, source=source),
+        digest=planning.digest(brief, file_hashes=hashes, source=source),
     )
     if not Campaign.objects.filter(workspace=workspace, digest=seen.digest).exists():
-        launch.check_affordable(workspace_id=workspace.pk, brief=brief, cost=seen.cost)
+        planning.check_affordable(workspace_id=workspace.pk, brief=brief, cost=seen.cost)
     return seen
-
-
-def _check_kept_sizes(brief: Brief, entry: CatalogEntry, examined: Mapping[str, ExaminedPhoto]) -> None:
-    """A photo that keeps its size must have one that the checkpoint can deliver."""
-    if not any(channel.placement == "keep" for channel in brief.channels):
-        return
-    sides = entry.limits.side_px
-    if problems := [
-        f"{sku}: {one.photo.source_name} is {one.photo.width} × {one.photo.height} pixels, and {entry.name} delivers "
-        f"sides of {sides}. Make it smaller, or place it on a channel of its own size."
-        for sku, one in examined.items()
-        if one.photo.width not in sides or one.photo.height not in sides
-    ]:
-        raise photos.PhotosRefusedError(problems)
 
 
 def describe(seen: Preview) -> str:
@@ -153,9 +128,11 @@ def run(seen: Preview, *, workspace: Workspace) -> Campaign:
     :raises PhotosRefusedError: no mask could be made for a photo that came without one.
     """
     with embedded.running(WORKERS) as keeper:
-        accepted = photos.accept(workspace_id=workspace.pk, brief=seen.brief, examined=seen.examined, now=clock.now())
+        accepted = photos.accept(
+            workspace_id=workspace.pk, rows=seen.brief.products, examined=seen.examined, now=clock.now()
+        )
         ready = _wait_for_masks(accepted, keeper)
-        campaign = launch.plan(
+        campaign = planning.plan(
             workspace_id=workspace.pk,
             brief=seen.brief,
             cells=seen.cells,

@@ -48,6 +48,7 @@ def _configure() -> None:
         beat_schedule={
             "sweep": {"task": "inference.sweep", "schedule": SWEEP_INTERVAL_S},
             "masks": {"task": "campaigns.make_missing_masks", "schedule": SWEEP_INTERVAL_S * 6},
+            "renditions": {"task": "gallery.make_missing_renditions", "schedule": SWEEP_INTERVAL_S * 6},
         },
         beat_schedule_filename=str(settings.STUDIO_DATA / "beat"),
         timezone="UTC",

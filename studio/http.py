@@ -24,7 +24,7 @@ SAFE = ("GET", "HEAD")
 class StudioRequest(HttpRequest):
     """The request of a signed-in person; inside a workspace also with the membership that was looked up."""
 
-    user: User  # type: ignore[assignment]  # routes let nobody else through
+    user: User  # routes let nobody else through
     htmx: HtmxDetails
     membership: Membership
     workspace: Workspace
@@ -33,7 +33,8 @@ class StudioRequest(HttpRequest):
 class View(Protocol):
     """A function view; ids of objects arrive as keyword arguments."""
 
-    def __call__(self, request: StudioRequest, /, **ids: Any) -> HttpResponseBase: ...
+    # With both, as "...": whichever ids a view names.
+    def __call__(self, request: StudioRequest, /, *args: Any, **ids: Any) -> HttpResponseBase: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +66,19 @@ class Access:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """One address: its path, its view, who may come in, and the kinds of objects that its ids name."""
+    """One address: its path, its view, who may come in, and the kinds of objects that its ids name.
+
+    ``objects`` are the kinds of the ids in the path, each parameter named after its kind (``asset`` or ``asset_id``).
+    ``body`` are the form fields that hold ids, each with its kind: ``(("asset", "asset"),)``. An id of another
+    workspace is 404 in both.
+    """
 
     path: str
     view: View
     name: str
     access: Access
     objects: tuple[str, ...] = ()
+    body: tuple[tuple[str, str], ...] = ()
 
     @property
     def full_path(self) -> str:
@@ -87,7 +94,7 @@ def guarded(view: View, access: Access) -> Callable[..., HttpResponseBase]:
     """The view behind its check: who is not signed in goes to sign in, a stranger gets 404, a wrong role 403."""
 
     @wraps(view)
-    def answer(request: StudioRequest, **ids: Any) -> HttpResponseBase:
+    def answer(request: Any, **ids: Any) -> HttpResponseBase:
         action = access.action(request.method)
         if not access.is_public and not request.user.is_authenticated:
             return _to_sign_in(request)

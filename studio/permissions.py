@@ -10,7 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from studio.models import Membership, Role, User, Workspace
+from studio.models import Membership, Role, User
 
 
 class Action(StrEnum):
@@ -26,11 +26,22 @@ ALLOWED: Final = {
     Role.REVIEWER: frozenset({Action.VIEW, Action.REVIEW}),
     Role.VIEWER: frozenset({Action.VIEW}),
 }
+IN_WORDS: Final = {
+    Action.VIEW: "See campaigns, images, reviews and credits",
+    Action.PRODUCE: "Import products, write briefs, generate, launch and cancel, which may cost credits",
+    Action.REVIEW: "Approve, reject and ask for changes",
+    Action.MANAGE: "Invite and remove people, give roles, and change the workspace itself",
+}
 
 
 def allows(role: str, action: Action) -> bool:
     """Whether a role includes an action."""
     return action in ALLOWED[Role(role)]
+
+
+def in_words(role: str) -> list[str]:
+    """What a role may do, a phrase for each action."""
+    return [words for action, words in IN_WORDS.items() if allows(role, action)]
 
 
 def membership_for(*, user: User | AnonymousUser, slug: str, action: Action | None) -> Membership:

@@ -58,8 +58,14 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
+    "heroicons",
     "template_partials",
 ]
 MIDDLEWARE = [
@@ -73,7 +79,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "studio.toasts.middleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # templates/django/forms: every form looks the same
+CSRF_FAILURE_VIEW = "studio.views.errors.expired"
 ROOT_URLCONF = "studio.urls"
 WSGI_APPLICATION = "studio.wsgi.application"
 TEMPLATES = [
@@ -150,9 +160,67 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-LOGIN_URL = "login"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-LOGOUT_REDIRECT_URL = "login"
+LOGOUT_REDIRECT_URL = "account_login"
+# Who may make an account: everybody who finds the page, or only who holds an invitation's link.
+STUDIO_SIGNUP: str = env.str("STUDIO_SIGNUP", "open", validate=lambda value: value in {"open", "invited"})
+STUDIO_CONFIRM_EMAIL: bool = env.bool("STUDIO_CONFIRM_EMAIL", False)
+ACCOUNT_ADAPTER = "studio.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None  # studio.models.User fills it in
+ACCOUNT_USER_DISPLAY = "studio.accounts.display_name"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if STUDIO_CONFIRM_EMAIL else "optional"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # else anybody could have us write to strangers
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the browser that signed up, nowhere else
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_FORMS = {
+    "login": "studio.forms.account.SignInForm",
+    "signup": "studio.forms.account.SignUpForm",
+    "add_email": "studio.forms.account.ChangeEmailForm",
+    "change_password": "studio.forms.account.ChangePasswordForm",
+    "set_password": "studio.forms.account.SetPasswordForm",
+    "reset_password": "studio.forms.account.ResetPasswordForm",
+    "reset_password_from_key": "studio.forms.account.NewPasswordForm",
+    "reauthenticate": "studio.forms.account.ConfirmPasswordForm",
+}
+# Counted per address of the network (ip), per person (user) or per e-mail address (key).
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "signup": "20/h/ip",
+    "reset_password": "20/h/ip,5/h/key",
+    "invite": "30/h/user",
+    "invitation": "30/m/ip",
+}
+ALLAUTH_TRUSTED_PROXY_COUNT: int = env.int("STUDIO_TRUSTED_PROXIES", 0)
+MFA_ADAPTER = "studio.accounts.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = not STUDIO_CONFIRM_EMAIL
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not STUDIO_HTTPS  # browsers themselves allow it on localhost only
+MFA_TOTP_ISSUER = "Proofsheet"
+MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
+MFA_FORMS = {
+    "authenticate": "studio.forms.account.CodeForm",
+    "reauthenticate": "studio.forms.account.ConfirmCodeForm",
+    "activate_totp": "studio.forms.account.ActivateTotpForm",
+    "add_webauthn": "studio.forms.account.AddPasskeyForm",
+    "edit_webauthn": "studio.forms.account.RenamePasskeyForm",
+}
+# Attempts are counted here. One web process has them in memory; several count together where there is Redis.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": STUDIO_BROKER_URL}
+    if STUDIO_BROKER_URL.startswith(("redis://", "rediss://"))
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = STUDIO_HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if STUDIO_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = STUDIO_HTTPS
@@ -161,13 +229,33 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
-        "img-src": ["'self'", "data:"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:", "blob:"],  # blob: what one is about to upload, shown before it is sent
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
         "frame-ancestors": ["'none'"],
     }
 }
+
+# --- mail -------------------------------------------------------------------------------------------------------------
+
+MAIL_FOLDER = STUDIO_DATA / "mail"
+EMAIL_FILE_PATH = str(MAIL_FOLDER)
+STUDIO_HAS_MAIL_SERVER = bool(env.str("STUDIO_MAIL_URL", ""))
+if STUDIO_HAS_MAIL_SERVER:
+    _server = env.dj_email_url("STUDIO_MAIL_URL")
+    EMAIL_BACKEND = "studio.mail.ServerElseFolder"
+    EMAIL_HOST, EMAIL_PORT = _server["EMAIL_HOST"], _server["EMAIL_PORT"]
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _server["EMAIL_HOST_USER"], _server["EMAIL_HOST_PASSWORD"]
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _server["EMAIL_USE_TLS"], _server["EMAIL_USE_SSL"]
+    EMAIL_TIMEOUT = 10  # seconds; a page waits for it
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+DEFAULT_FROM_EMAIL: str = env.str("STUDIO_MAIL_FROM", "Proofsheet <proofsheet@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, connections
 
@@ -19,6 +20,13 @@ NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 def _own_storage(settings, tmp_path: Path) -> None:
     """Files of one test never meet another's."""
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.MAIL_FOLDER = tmp_path / "mail"
+    settings.EMAIL_FILE_PATH = str(settings.MAIL_FOLDER)
+
+
+@pytest.fixture(autouse=True)
+def _attempts_are_not_counted_across_tests() -> None:
+    cache.clear()
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from billing import ledger
 from studio.models import Membership, Role, User, Workspace
+from tests.conftest import NOW
 
 
 @pytest.fixture
@@ -13,10 +15,11 @@ def people(workspace: Workspace) -> dict[str, User]:
     """One member in each role, by role, and a stranger with a workspace of their own."""
     people = {}
     for role in Role:
-        people[role.value] = User.objects.create(email=f"{role}@example.com", username=role)
+        people[role.value] = User.objects.create(email=f"{role}@example.com")
         Membership.objects.create(workspace=workspace, user=people[role.value], role=role)
-    people["stranger"] = User.objects.create(email="stranger@example.com", username="stranger")
+    people["stranger"] = User.objects.create(email="stranger@example.com")
     elsewhere = Workspace.objects.create(slug="elsewhere", name="Elsewhere")
+    ledger.open_account(workspace_id=elsewhere.pk, plan="self-hosted", now=NOW)
     Membership.objects.create(workspace=elsewhere, user=people["stranger"], role=Role.OWNER)
     return people
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from campaigns import photos
 from studio import campaign_run, embedded
 
 BAD_INPUT, INCOMPLETE, INTERRUPTED = 2, 1, 130
@@ -37,7 +38,7 @@ class Command(BaseCommand):
 
     def _run(self, brief: Path, out: Path | None, *, is_plan: bool) -> None:
         workspace = embedded.prepare()
-        with campaign_run.scratch_folder() as scratch:
+        with photos.scratch_folder() as scratch:
             seen = campaign_run.preview(brief, workspace=workspace, scratch=Path(scratch))
             folder = out or campaign_run.default_folder(seen)
             campaign_run.check_folder(folder, seen.brief)

@@ -1,0 +1,147 @@
+"""The Image Studio's form: shown as it was left, priced as it is typed, sent by a click on Generate."""
+
+from typing import Any
+from uuid import uuid4
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django_htmx.http import reswap, retarget
+
+from billing import clock
+from billing.ledger import InsufficientCreditsError
+from inference import catalog, feed, generate, offers, styles
+from inference.generate import Settings
+from inference.models import Generation, Render
+from inference.offers import NotOfferedError
+from inference.queue import KeyReusedError
+from inference.requests import RequestError
+from studio import generate_button, studio_feed
+from studio.forms.studio import StudioForm
+from studio.generate_button import GenerateButton
+from studio.http import StudioRequest, unchanged
+from studio.ids import id_in_query
+
+REFUSALS = (RequestError, NotOfferedError, InsufficientCreditsError, KeyReusedError)
+# The styles that stand in the form at once; the others are one click away.
+FIRST_STYLES = 8
+
+
+@never_cache
+def studio(request: StudioRequest) -> HttpResponseBase:
+    """The page; a POST is a click on Generate."""
+    if request.method == "POST":
+        return _generate(request)
+    if request.htmx and "before" in request.GET:
+        return render(request, "studio/feed.html#groups", _feed(request))
+    form = StudioForm.of(_start(request), request.GET)
+    return render(request, "studio/studio.html", _form(request, form) | _feed(request))
+
+
+@never_cache
+def estimate(request: StudioRequest) -> HttpResponseBase:
+    """What the form would cost as it stands, and why it cannot be sent; what was typed is remembered."""
+    form = StudioForm(request.POST)
+    if form.is_valid():
+        generate.remember(workspace_id=request.workspace.pk, created_by_id=request.user.pk, settings=form.settings())
+    is_other_model = request.POST.get("shown") != request.POST.get("checkpoint")
+    context = _form(request, form) if is_other_model else {"form": form, "button": _button(request, form)}
+    return render(request, "studio/estimate.html", context | {"is_other_model": is_other_model})
+
+
+def another(request: StudioRequest, *, render_id: int) -> HttpResponseBase:
+    """One more image like this one, with another seed; or a failed one tried again."""
+    asked = Render.objects.select_related("generation").filter(generation__settings__isnull=False)
+    found = get_object_or_404(asked, workspace=request.workspace, pk=render_id)
+    try:
+        return _made(request, _click(request, generate.another(found)), another_of=found.pk)
+    except REFUSALS as refusal:
+        messages.error(request, str(refusal))
+    return unchanged() if request.htmx else redirect("studio", request.workspace.slug)
+
+
+def _generate(request: StudioRequest) -> HttpResponseBase:
+    form = StudioForm(request.POST)
+    if form.is_valid():
+        settings = form.settings()
+        generate.remember(workspace_id=request.workspace.pk, created_by_id=request.user.pk, settings=settings)
+        try:
+            return _made(request, _click(request, settings))
+        except REFUSALS as refusal:
+            form.add_error(None, str(refusal))
+    if not request.htmx:
+        return render(request, "studio/studio.html", _form(request, form) | _feed(request), status=422)
+    shown = render(request, "studio/estimate.html", {"form": form, "button": _button(request, form)}, status=422)
+    return reswap(retarget(shown, "#cost"), "innerHTML")
+
+
+def _click(request: StudioRequest, settings: Settings) -> Generation:
+    return generate.generate(
+        workspace_id=request.workspace.pk,
+        created_by_id=request.user.pk,
+        key=request.POST.get("key") or uuid4().hex,
+        settings=settings,
+        now=clock.now(),
+    )
+
+
+def _made(request: StudioRequest, made: Generation, *, another_of: int | None = None) -> HttpResponseBase:
+    """The new click on top of the others, and a key for the next."""
+    if not request.htmx:
+        return redirect("studio", request.workspace.slug)
+    shown = feed.page(workspace_id=request.workspace.pk, created_by_id=request.user.pk, before=None, now=clock.now())
+    newest = [click for click in shown.clicks if click.id == made.pk]
+    return render(request, "studio/feed.html#made", {"clicks": newest, "seen": _seen(shown), "another_of": another_of})
+
+
+def _start(request: StudioRequest) -> Settings:
+    """What the form shows first: an image's own settings where the address names one, else as it was left."""
+    if (wanted := id_in_query(request, "from")) is not None:
+        asked = Render.objects.select_related("generation").filter(generation__settings__isnull=False)
+        return generate.settings_of(get_object_or_404(asked, workspace=request.workspace, pk=wanted))
+    left = generate.remembered(workspace_id=request.workspace.pk, created_by_id=request.user.pk)
+    return left or Settings(checkpoint=offers.default(offers.all_offers(today=clock.now().date())).slug)
+
+
+def _button(request: StudioRequest, form: StudioForm) -> GenerateButton:
+    return generate_button.of(form, workspace_id=request.workspace.pk, now=clock.now())
+
+
+def _form(request: StudioRequest, form: StudioForm) -> dict[str, Any]:
+    button = _button(request, form)
+    chosen = str(form["checkpoint"].value())
+    entry = catalog.load().get(chosen) or next(iter(catalog.load().values()))
+    known = tuple(styles.load().values())
+    return {
+        "form": form,
+        "button": button,
+        "entry": entry,
+        "offers": offers.all_offers(today=clock.now().date()),
+        "first_styles": known[:FIRST_STYLES],
+        "more_styles": known[FIRST_STYLES:],
+        "aspects": list(generate.ASPECTS.items()),
+        "counts": generate.COUNTS,
+    }
+
+
+def _feed(request: StudioRequest) -> dict[str, Any]:
+    before = id_in_query(request, "before")
+    now = clock.now()
+    shown = feed.page(
+        workspace_id=request.workspace.pk,
+        created_by_id=request.user.pk,
+        before=before,
+        now=now,
+    )
+    zone, above = request.workspace.time_zone, request.GET.get("above", "")
+    return {
+        "page": shown,
+        "groups": studio_feed.groups(shown.clicks, zone=zone, now=now, above=above),
+        "seen": _seen(shown),
+        "is_first": before is None,
+    }
+
+
+def _seen(shown: feed.Page) -> str:
+    return studio_feed.as_seen((result.render_id, result.mark) for result in shown.live)
