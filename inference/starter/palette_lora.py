@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.utils.peft_utils import set_weights_and_activate_adapters
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 from torch.nn import functional
@@ -88,6 +89,12 @@ def _loss(pipeline: Pipeline, latents: torch.Tensor, states: torch.Tensor) -> to
     return functional.mse_loss(pipeline.unet(noisy, steps, states).sample, target)
 
 
+def weigh(pipeline: Pipeline, adapter: str, weight: float) -> None:
+    """Give the adapter on the pipeline's UNet this weight."""
+    # Not pipeline.set_adapters: that takes no UNet whose levels differ in depth (diffusers 0.42), as this one's do.
+    set_weights_and_activate_adapters(pipeline.unet, [adapter], [weight])  # type: ignore[no-untyped-call]
+
+
 def distance(pictures: list[Picture]) -> float:
     """Mean distance of the pixels to the palette's nearest color, in CIELAB's a and b (about 0 to 100)."""
     colors = np.array([[COLORS[name]] for name in PALETTE], np.uint8)
@@ -120,7 +127,7 @@ def main() -> None:
     figures = {"training pictures": distance(pictures)}
     rows = []
     for weight in (0.0, 0.5, 1.0):
-        pipeline.set_adapters(["palette"], [weight])
+        weigh(pipeline, "palette", weight)
         made = draw(pipeline, PROMPTS)
         figures[f"weight {weight:g}"] = distance(made)
         rows.append(np.concatenate(made[:6], axis=1))

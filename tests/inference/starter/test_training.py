@@ -1,6 +1,5 @@
 """The trainer: a start that already shows pictures, slices that carry on, an export that stock pipelines load."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -9,36 +8,14 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionInpaintPipeline
 
-from inference.starter import dataset, train_text, train_unet, train_vae
+from inference.starter import train_text, train_unet, train_vae
 from inference.starter.export import export
 from inference.starter.grammar import caption, sample_scene
-from inference.starter.latents import encode_shards, load_pools
+from inference.starter.latents import load_pools
 from inference.starter.loop import ResumeError, Slice, cosine
 from inference.starter.models import PRESETS, build_text_encoder, build_unet, build_vae, train_tokenizer
 from inference.starter.warm_start import warm_start
-
-SMALL = dataclasses.replace(
-    PRESETS["cpu"],
-    vae_channels=(16, 32, 32, 64),
-    unet_channels=(16, 32, 32),
-    unet_batch=4,
-    text_width=64,
-    text_layers=1,
-)
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train every step for a moment on one small shard."""
-    folder = tmp_path_factory.mktemp("starter")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset, "SHARD_PICTURES", 8)
-        dataset.render_shards(folder / "data", seed=1, indices=range(1))
-        patch.setattr(train_vae, "SHEET_PICTURES", 2)
-        train_vae.train(folder / "data", SMALL, Slice(folder, 1, 8, resume=False))
-    encode_shards(folder, SMALL, scale="half", limit=9)
-    train_unet.train(folder, SMALL, Slice(folder, 1, 12, resume=False), scale="half")
-    return folder
+from tests.inference.starter.small import SMALL
 
 
 def test_an_untrained_autoencoder_already_shows_the_picture() -> None:
