@@ -17,6 +17,9 @@ from tests.stories.conftest import BRIEF, draw_bottle
 HERE = Path(__file__).parent
 REASON = "needs Chromium: apt-get install chromium, or name its executable in PLAYWRIGHT_CHROMIUM"
 TIMEOUT_MS = 15_000
+# Without the last ones Chromium looks for its maker's hosts at every start.
+ARGUMENTS = ["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync"]  # fmt: skip
 
 
 def executable() -> str | None:
@@ -68,7 +71,7 @@ def campaign(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
 def chromium() -> Iterator[Browser]:
     # Package, not session: while Playwright runs, Django takes every later test of this process for asynchronous.
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield browser
         browser.close()
 
