@@ -207,7 +207,8 @@ def _products(top: Table, source: ProductSource, *, is_photo_needed: bool) -> tu
         # A row that could not be read may be the one that `only` names.
         if not row_problems.found:
             _check_only(products, only, [row.sku for row in rows], place=source.place)
-        rows = tuple(row for row in rows if row.sku in set(only))
+        by_sku = {row.sku: row for row in rows}
+        rows = tuple(by_sku[sku] for sku in only if sku in by_sku)
     source.check(rows, products, is_photo_needed=is_photo_needed, problems=row_problems)
     top.document.problems.found.extend(row_problems.found)
     return rows

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from campaigns import products_csv
 from campaigns.products_csv import ProductRow
+from campaigns.slugs import reading
 from campaigns.toml_tables import Problems, Table, nearest
 
 
@@ -57,7 +58,11 @@ class KnownProducts:
         return self.known
 
     def check(self, rows: Sequence[ProductRow], products: Table, *, is_photo_needed: bool, problems: Problems) -> None:
+        first: dict[str, str] = {}
         for row in rows:
+            # Cells are named by SKU, where blanks are dashes and small letters may count as capitals.
+            if (other := first.setdefault(reading(row.sku), row.sku)) != row.sku:
+                products.add("only", f'has "{row.sku}" and "{other}", which read the same. Leave one of them out.')
             if is_photo_needed and row.photo is None:
                 products.add(
                     "only", f'has "{row.sku}", which has no photo. Give it one, or leave it out: the channels place it.'
@@ -70,12 +75,19 @@ class ListedProducts(KnownProducts):
     def __init__(self, known: Sequence[ProductRow], *, csv: str) -> None:
         super().__init__(known)
         self.csv = csv
+        self.file = ""
 
     def rows(self, file: str, *, problems: Problems) -> tuple[ProductRow, ...]:
+        self.file = file
         listed = products_csv.parse_products(self.csv, folder=Path(), file=file, problems=problems)
         known = {row.sku: row for row in self.known}
-        for row in listed:
+        return tuple(known.get(row.sku, row) for row in listed)
+
+    def check(self, rows: Sequence[ProductRow], products: Table, *, is_photo_needed: bool, problems: Problems) -> None:
+        known = {row.sku for row in self.known}
+        for row in rows:
             if row.sku not in known:
                 hint = nearest(row.sku, known)
-                problems.add(file, row.line, f"{row.sku} is not {self.place}.{hint} Upload its photo first.")
-        return tuple(known[row.sku] for row in listed if row.sku in known)
+                problems.add(self.file, row.line, f"{row.sku} is not {self.place}.{hint} Upload its photo first.")
+        there = [row for row in rows if row.sku in known]
+        super().check(there, products, is_photo_needed=is_photo_needed, problems=problems)

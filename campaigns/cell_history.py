@@ -8,13 +8,17 @@ from django.db.models import QuerySet
 
 from campaigns.models import Cell, CellRender
 from campaigns.sheet import state_of
+from gallery.models import Decision
 from inference import progress
 from inference.progress import RenderProgress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One version; 1 is the oldest. Amounts in millicredits; ``asset_id`` is None without an image."""
+    """One version; 1 is the oldest. Amounts in millicredits; ``asset_id`` is None without an image.
+
+    ``decision`` is the one that stands, None while nobody has decided.
+    """
 
     number: int
     render_id: int
@@ -33,6 +37,7 @@ class Version:
     width: int
     height: int
     finished_at: datetime | None
+    decision: Decision | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,7 @@ def history(cell: Cell, *, image: int, version: int | None = None) -> History:
     :param cell: its campaign at hand.
     """
     rows = CellRender.objects.filter(cell=cell, image=image).order_by("pk")
-    related = ("render__asset__review", "render__hold_line")
+    related = ("render__asset__review__standing__made_by", "render__hold_line", "cell")
     versions = tuple(_version(number, row) for number, row in enumerate(rows.select_related(*related), start=1))
     shown = next((each for each in versions if each.number == version), versions[-1] if versions else None)
     running = progress.of_renders([shown.render_id]) if shown and shown.state in ("waiting", "running") else {}
@@ -103,6 +108,7 @@ def _version(number: int, row: CellRender) -> Version:
         width=asset.width if asset else row.cell.width,
         height=asset.height if asset else row.cell.height,
         finished_at=render.finished_at,
+        decision=review.standing if review else None,
     )
 
 

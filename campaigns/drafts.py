@@ -47,6 +47,8 @@ class Author:
 def save(*, workspace_id: int, key: uuid.UUID, form: Entered, revision: int, author: Author) -> Draft:
     """Save a form's values as they are, finished or not. Revision 0 makes the draft; saving that twice makes one.
 
+    What is saved already stays the revision that it is, so that a save sent twice is no conflict with itself.
+
     :param revision: the one that the form was made from.
     :raises ChangedMeanwhileError: the draft has another revision by now, or was launched.
     """
@@ -67,6 +69,9 @@ def save(*, workspace_id: int, key: uuid.UUID, form: Entered, revision: int, aut
             # The first save of this form, sent twice: what is there is its own.
             revision = 1
     own = Draft.objects.filter(workspace_id=workspace_id, key=key)
+    there = own.get()
+    if there.campaign_id is None and Entered.from_json(there.entered) == form:
+        return there
     if not own.filter(revision=revision, campaign=None).update(revision=F("revision") + 1, **values, **stamp):
         raise ChangedMeanwhileError(_meanwhile(own.select_related("saved_by").get()))
     return own.get()
@@ -96,11 +101,12 @@ def discard(*, draft_id: int) -> bool:
     return deleted > 0
 
 
-def take_in(*, workspace_id: int, text: str, csv: str | None, author: Author) -> Draft:
+def take_in(*, workspace_id: int, key: uuid.UUID, text: str, csv: str | None, author: Author) -> Draft:
     """Make a draft of a brief's TOML. Its products are those of this workspace with the SKUs that it names.
 
     Where it takes every product of its CSV and that is not given, no product is chosen.
 
+    :param key: made with the form, so that a brief sent twice is one draft.
     :param csv: the text of the CSV that the brief names.
     :raises DraftError: with every problem of the brief, and every product that the workspace does not have.
     """
@@ -112,13 +118,13 @@ def take_in(*, workspace_id: int, text: str, csv: str | None, author: Author) ->
     names_products = csv is not None or "only" in tomllib.loads(text).get("products", {})
     skus = [row.sku for row in reading.brief.products] if names_products else []
     form = entered.from_text(text, skus=skus)
-    return save(workspace_id=workspace_id, key=uuid.uuid4(), form=form, revision=0, author=author)
+    return save(workspace_id=workspace_id, key=key, form=form, revision=0, author=author)
 
 
 def of_campaign(campaign: Campaign) -> Entered:
     """A launched campaign's brief, to be written on."""
-    skus = campaign.cells.filter(product__isnull=False).values_list("product__sku", flat=True)
-    return entered.from_text(campaign.brief, skus=sorted(set(skus)))
+    skus = campaign.cells.filter(product__isnull=False).order_by("position").values_list("product__sku", flat=True)
+    return entered.from_text(campaign.brief, skus=tuple(dict.fromkeys(skus)))
 
 
 @transaction.atomic

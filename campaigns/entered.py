@@ -27,9 +27,10 @@ WAY_WORDS: Mapping[Way, str] = {
     "keep": "keep the photo's own size",
     "text": "paint from the text alone",
 }
-_BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+")
+_BULLET = re.compile(r"[-*•–]\s+")
+_NUMBER = re.compile(r"(\d{1,4})[.)]\s+")
 _WHOLE = re.compile(r"[+-]?\d{1,20}")
-_DECIMAL = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,20})?")
+_DECIMAL = re.compile(r"[+-]?\d{1,20}(?:\.\d{1,60})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ class Entered:
         document: dict[str, object] = {"version": 1, "campaign": self._campaign()}
         if self.skus or self.is_placed:
             document["products"] = {"csv": CSV, "only": list(self.skus)}
-        document["prompt"] = {"template": self.template.strip(), **_given(negative=self.negative)}
+        document["prompt"] = {"template": self.template.strip(), **_given(negative=_in_one_line(self.negative))}
         axes: dict[str, list[str]] = {}
         for axis in self.without_gaps().axes:
             axes.setdefault(axis.name.strip(), lines(axis.values))
@@ -142,9 +143,24 @@ class Entered:
 
 
 def lines(text: str) -> list[str]:
-    """The values in a pasted list: one a line or a spreadsheet's column, without bullets and numbers in front."""
-    values = (_BULLET.sub("", line).strip() for line in re.split(r"[\r\n\t]+", text))
-    return [value for value in values if value]
+    """The values in a pasted list: one a line or a spreadsheet's column, without bullets or a count in front."""
+    found = [line.strip() for line in re.split(r"[\r\n\t]+", text) if line.strip()]
+    counted = [int(number[1]) for line in found if (number := _NUMBER.match(line))]
+    # "24. December" is a value; what counts its lines from 1 on is a list's numbering.
+    mark = _NUMBER if len(found) > 1 and counted == list(range(1, len(found) + 1)) else _BULLET
+    return [mark.sub("", line, count=1) if mark.match(line) else line for line in found]
+
+
+def _in_one_line(text: str) -> str:
+    """What not to paint is often written one a line, and is one text to a brief."""
+    rows = re.split(r"[\r\n]+", text.strip())
+    return ", ".join(row.strip().rstrip(",") for row in rows) if len(rows) > 1 else text
+
+
+def listed(values: Sequence[str]) -> str:
+    """A text that `lines` reads as exactly these values, whatever they begin with."""
+    text = "\n".join(values)
+    return text if lines(text) == list(values) else "\n".join(f"• {value}" for value in values)
 
 
 def from_text(text: str, *, skus: Sequence[str]) -> Entered:
@@ -160,15 +176,16 @@ def from_text(text: str, *, skus: Sequence[str]) -> Entered:
         images_per_cell=str(campaign.get("images_per_cell", 1)),
         seed=str(campaign.get("seed", 0)),
         seed_policy=str(campaign.get("seed_policy", "per_scene")),
-        budget=str(campaign.get("budget_credits", "")),
+        budget=_text(campaign.get("budget_credits", "")),
         skus=tuple(skus),
         template=str(prompt.get("template", "")),
         negative=str(prompt.get("negative", "")),
         axes=tuple(
-            EnteredAxis(name=name, values="\n".join(values)) for name, values in document.get("axes", {}).items()
+            EnteredAxis(name=name, values=listed([value.strip() for value in values]))
+            for name, values in document.get("axes", {}).items()
         ),
         channels=tuple(_entered_channel(channel) for channel in document.get("channels", ())),
-        must_have="\n".join(document.get("review", {}).get("must_have", ())),
+        must_have=listed([each.strip() for each in document.get("review", {}).get("must_have", ())]),
     )
 
 
@@ -222,9 +239,14 @@ def _entered_channel(channel: Mapping[str, Any]) -> EnteredChannel:
     placement = channel.get("placement")
     sides = {side: str(channel.get(side, "")) for side in ("width", "height")}
     if isinstance(placement, Mapping):
-        placed = {key: str(placement.get(key, "")) for key in ("scale", "anchor")}
+        placed = {key: _text(placement.get(key, "")) for key in ("scale", "anchor")}
         return EnteredChannel(name=str(channel.get("name", "")), way="place", **sides, **placed)
     return EnteredChannel(name=str(channel.get("name", "")), way="keep" if placement == "keep" else "text", **sides)
+
+
+def _text(value: object) -> str:
+    """A value as one types it: 1e-2 is a number to TOML, and 0.01 to everybody else."""
+    return f"{value:f}" if isinstance(value, Decimal) and abs(value.adjusted()) < 60 else str(value)
 
 
 def _given(**texts: str) -> dict[str, object]:

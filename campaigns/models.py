@@ -85,6 +85,7 @@ class Campaign(models.Model):
     images_per_cell = models.PositiveSmallIntegerField()
     planned = models.PositiveIntegerField(default=0, help_text="images: cells × images per cell")
     axes = models.JSONField(help_text="axis names in the brief's order")
+    titles = models.JSONField(default=dict, help_text="SKU → the product's title when this was planned")
     must_have = models.JSONField(default=list)
     budget = models.OneToOneField("billing.Budget", on_delete=models.PROTECT, null=True, related_name="campaign")
     created_at = models.DateTimeField()

@@ -70,9 +70,10 @@ class CheckpointChoice:
 
 
 def chosen(*, workspace_id: int, form: Entered) -> list[Product]:
-    """The products that a form chose, with their photos, in order of their SKUs."""
-    found = Product.objects.filter(workspace_id=workspace_id, sku__in=form.skus)
-    return list(found.select_related("photo__upload").order_by("sku"))
+    """The products that a form chose, with their photos, in the order that it names them in."""
+    found = Product.objects.filter(workspace_id=workspace_id, sku__in=form.skus).select_related("photo__upload")
+    by_sku = {product.sku: product for product in found}
+    return [by_sku[sku] for sku in form.skus if sku in by_sku]
 
 
 def look(*, workspace_id: int, form: Entered) -> Outlook:

@@ -6,13 +6,12 @@
 import csv
 import io
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
 from campaigns import drafts
 from campaigns.entered import CSV, FILE, Entered
-from campaigns.models import Campaign, Photo, Product
+from campaigns.models import Campaign, Photo
 from campaigns.outlook import chosen
 from campaigns.products_csv import COLUMNS
 from campaigns.slugs import slug
@@ -21,26 +20,27 @@ from gallery import storage
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """What goes into the ZIP: the brief's text, and each product with the photo it is made with, if any."""
+    """What goes into the ZIP: the brief's text, and each product's SKU, title and the photo it is made with, if any."""
 
     text: str
-    products: tuple[tuple[Product, Photo | None], ...]
+    products: tuple[tuple[str, str, Photo | None], ...]
 
 
 def of_form(*, workspace_id: int, form: Entered) -> Package:
     """A brief that is being written, with the photos that its products have now."""
     products = chosen(workspace_id=workspace_id, form=form)
-    return Package(text=form.text(), products=tuple((product, product.photo) for product in products))
+    return Package(text=form.text(), products=tuple((each.sku, each.title, each.photo) for each in products))
 
 
 def of_campaign(campaign: Campaign) -> Package:
-    """A planned campaign's brief, with the photos that it was planned with."""
+    """A planned campaign's brief, with the titles and photos that it was planned with."""
     cells = campaign.cells.filter(product__isnull=False).select_related("product", "photo__upload")
-    pairs: Mapping[int, tuple[Product, Photo | None]] = {
-        cell.product.pk: (cell.product, cell.photo) for cell in cells.order_by("-position") if cell.product
-    }
-    products = sorted(pairs.values(), key=lambda pair: pair[0].sku)
-    return Package(text=drafts.of_campaign(campaign).text(), products=tuple(products))
+    products: dict[str, tuple[str, str, Photo | None]] = {}
+    for cell in cells.order_by("position"):
+        if cell.product:
+            sku = cell.product.sku
+            products.setdefault(sku, (sku, campaign.titles.get(sku, cell.product.title), cell.photo))
+    return Package(text=drafts.of_campaign(campaign).text(), products=tuple(products.values()))
 
 
 def write(package: Package, target: IO[bytes]) -> None:
@@ -51,16 +51,16 @@ def write(package: Package, target: IO[bytes]) -> None:
     # PNG does not become smaller.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(FILE, package.text)
-        rows = [_row(archive, product, photo) for product, photo in package.products]
+        rows = [_row(archive, *product) for product in package.products]
         if rows:
             archive.writestr(CSV, _table(rows))
 
 
-def _row(archive: zipfile.ZipFile, product: Product, photo: Photo | None) -> dict[str, str]:
-    row = {"sku": product.sku, "title": product.title, "photo": "", "mask": ""}
+def _row(archive: zipfile.ZipFile, sku: str, title: str, photo: Photo | None) -> dict[str, str]:
+    row = {"sku": sku, "title": title, "photo": "", "mask": ""}
     if photo:
-        row["photo"] = _add(archive, f"photos/{slug(product.sku)}.png", photo.upload.storage_key)
-        row["mask"] = _add(archive, f"masks/{slug(product.sku)}.png", photo.mask_key) if photo.mask_key else ""
+        row["photo"] = _add(archive, f"photos/{slug(sku)}.png", photo.upload.storage_key)
+        row["mask"] = _add(archive, f"masks/{slug(sku)}.png", photo.mask_key) if photo.mask_key else ""
     return row
 
 

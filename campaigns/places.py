@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
 from campaigns.models import Campaign, CellRender, Product
 from gallery.models import Asset
@@ -124,8 +125,9 @@ def narrow(assets: QuerySet[Asset], by: Narrowing) -> QuerySet[Asset]:
         assets = assets.filter(**{f"{version}channel": by.channel})
     if by.axis is not None:
         name, value = by.axis
-        # Not as a keyword: an axis may be named like a lookup.
-        assets = assets.annotate(narrowed_axis=KeyTextTransform(name, f"{version}axes")).filter(narrowed_axis=value)
+        # Not as a keyword: an axis may be named like a lookup. Cast: what is compared is text, and never read as JSON.
+        found = Cast(KeyTextTransform(name, f"{version}axes"), TextField())
+        assets = assets.annotate(narrowed_axis=found).filter(narrowed_axis=value)
     return assets
 
 

@@ -110,6 +110,7 @@ def plan(
                 planned=len(cells) * brief.images_per_cell,
                 created_by_id=created_by_id,
                 axes=[axis.name for axis in brief.axes],
+                titles={row.sku: row.title for row in brief.products},
                 must_have=list(brief.must_have),
                 created_at=now,
             )

@@ -186,6 +186,10 @@ def _rows_of_files(files: Sequence[GivenFile], titles: Mapping[str, str]) -> tup
         stem = _stem(file.name)
         if (masked := _masked_stem(file.name)) and masked in stems:
             continue
+        if masked in titles and stem not in titles:
+            sentence = f"This is named as the mask of {masked}, whose photo was not sent. Send both, or rename it."
+            problems.append(RowProblem(where=file.name, sentence=sentence))
+            continue
         if fault := _file_fault(stem, rows, titles):
             problems.append(RowProblem(where=file.name, sentence=fault))
             continue

@@ -22,7 +22,7 @@ from inference.progress import RenderProgress
 STATES = (
     "approved", "rejected", "changes_requested", "pending", "running", "waiting", "failed", "canceled", "planned",
 )  # fmt: skip
-TILES_PER_PAGE = 240
+TILES_PER_PAGE = 120
 # The next ones in line say their place; the others only that they wait.
 PLACES_TOLD = 12
 _OF_RENDER = {

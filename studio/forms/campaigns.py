@@ -34,7 +34,7 @@ LABELS: Mapping[str, str] = {
     "channel_way": "The channel",
     "channel_width": "The width",
     "channel_height": "The height",
-    "channel_scale": "The size",
+    "channel_scale": "The scale",
     "channel_anchor": "The place",
 }
 # How a problem begins that goes on where the name of its field leaves off.
@@ -50,6 +50,8 @@ Row = TypeVar("Row")
 class BriefImportForm(forms.Form):
     """A brief's TOML as a file or as text, and the CSV where the brief takes all of it."""
 
+    # Sent twice, it is one draft.
+    key = forms.UUIDField(initial=uuid.uuid4, widget=forms.HiddenInput, required=False)
     file = forms.FileField(
         label="Brief", required=False, widget=DropZone(words="brief.toml", accept=".toml,text/plain")
     )
@@ -73,6 +75,7 @@ class BriefImportForm(forms.Form):
             self.add_error("file", "Choose the brief's file, or paste its text.")
         values["brief"] = self._text("file") if values.get("file") else values.get("text", "")
         values["products"] = self._text("csv") if values.get("csv") else None
+        values["key"] = values.get("key") or uuid.uuid4()
         return values
 
     def _text(self, field: str) -> str:
@@ -85,15 +88,24 @@ class BriefImportForm(forms.Form):
 
 def entered_from(post: QueryDict) -> Entered:
     """The form's values as they were sent; fields that were not sent are empty."""
-    axes = zip_longest(post.getlist("axis_name"), post.getlist("axis_values"), fillvalue="")
-    channels = zip_longest(*(post.getlist(f"channel_{field}") for field in CHANNEL_FIELDS), fillvalue="")
-    texts = {field: post.get(field, "") for field in PLAIN_FIELDS if field not in ("products", "channels")}
+    axes = zip_longest(_all(post, "axis_name"), _all(post, "axis_values"), fillvalue="")
+    channels = zip_longest(*(_all(post, f"channel_{field}") for field in CHANNEL_FIELDS), fillvalue="")
+    texts = {field: _plain(post.get(field, "")) for field in PLAIN_FIELDS if field not in ("products", "channels")}
     return Entered(
-        skus=tuple(dict.fromkeys(post.getlist("products"))),
+        skus=tuple(dict.fromkeys(_all(post, "products"))),
         axes=tuple(EnteredAxis(name=name, values=values) for name, values in axes),
         channels=tuple(EnteredChannel(**dict(zip(CHANNEL_FIELDS, row, strict=True))) for row in channels),
         **texts,
     )
+
+
+def _all(post: QueryDict, field: str) -> list[str]:
+    return [_plain(text) for text in post.getlist(field)]
+
+
+def _plain(text: str) -> str:
+    """A text with the line ends of files, as browsers send others, and without the one sign that PostgreSQL refuses."""
+    return text.replace("\r\n", "\n").replace("\0", "")
 
 
 def new_form() -> Entered:

@@ -18,7 +18,7 @@ class FilesField(forms.FileField):
 
         :raises ValidationError: none was sent, and one is required.
         """
-        sent = data if isinstance(data, list | tuple) else [data]
+        sent = data if isinstance(data, list | tuple) and data else [data or None]
         return [super(FilesField, self).clean(each, initial) for each in sent if each or self.required]
 
 

@@ -15,6 +15,7 @@ from campaigns import drafts, outlook, package
 from campaigns.drafts import Author, ChangedMeanwhileError, DraftError
 from campaigns.entered import CSV, FILE, WAY_WORDS, Entered
 from campaigns.formats import FORMATS
+from campaigns.launch import MaskMissingError
 from campaigns.models import Draft, Product
 from campaigns.slugs import slug
 from inference.requests import ANCHORS
@@ -61,6 +62,9 @@ def _save(request: StudioRequest, *, key: uuid.UUID) -> HttpResponseBase:
             workspace_id=request.workspace.pk, key=key, form=form, revision=revision, author=_author(request)
         )
     except ChangedMeanwhileError as error:
+        if request.htmx:
+            # Whoever writes at the end of the form does not see its head.
+            messages.warning(request, str(error))
         return _show(request, form, key=key, revision=revision, conflict=str(error), act=act)
     if request.htmx:
         return replace_url(_show(request, form, draft=saved, act=act), _address(saved))
@@ -71,7 +75,8 @@ def _show(request: StudioRequest, form: Entered, *, act: str, **more: Any) -> Ht
     """The part of the page that a button or a save as one goes changes; the whole page without htmx."""
     if request.htmx and act == "auto":
         context = _state(request, **more)
-        return render(request, "campaigns/edit.html#state", context | {"is_swapped": True})
+        context |= {"is_swapped": True, "is_first": forms.revision_from(request.POST) == 0}
+        return render(request, "campaigns/edit.html#saved", context)
     context = _context(request, form, **more)
     template = "campaigns/edit.html#form" if request.htmx else "campaigns/edit.html"
     return render(request, template, context)
@@ -99,7 +104,7 @@ def launch(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
             campaign = drafts.launch(draft_id=found.pk, revision=revision, author=_author(request))
         except DraftError as error:
             refusals = error.sentences
-        except (ledger.InsufficientCreditsError, ledger.OverBudgetError) as error:
+        except (ledger.InsufficientCreditsError, ledger.OverBudgetError, MaskMissingError) as error:
             refusals = (str(error),)
         else:
             return redirect("campaign", request.workspace.slug, campaign.pk)
@@ -115,7 +120,10 @@ def duplicate(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
 
 
 def discard(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
+    """Ask, and with POST throw a draft away."""
     found = get_object_or_404(Draft, workspace=request.workspace, pk=draft_id)
+    if request.method != "POST":
+        return render(request, "campaigns/discard.html", {"draft": found})
     if drafts.discard(draft_id=found.pk):
         messages.success(request, f"The draft “{found.name or 'without a name'}” is gone.")
     else:
@@ -125,13 +133,18 @@ def discard(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
 
 def take_in(request: StudioRequest) -> HttpResponseBase:
     """Import a brief's TOML as a draft."""
-    form = forms.BriefImportForm(request.POST or None, request.FILES or None)
+    is_sent = request.method == "POST"
+    form = forms.BriefImportForm(request.POST, request.FILES) if is_sent else forms.BriefImportForm()
     problems: tuple[str, ...] = ()
     if form.is_valid():
         values = form.cleaned_data
         try:
             made = drafts.take_in(
-                workspace_id=request.workspace.pk, text=values["brief"], csv=values["products"], author=_author(request)
+                workspace_id=request.workspace.pk,
+                key=values["key"],
+                text=values["brief"],
+                csv=values["products"],
+                author=_author(request),
             )
         except DraftError as error:
             problems = error.sentences

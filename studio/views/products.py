@@ -201,5 +201,5 @@ def _is_waiting(product: Product) -> bool:
 
 
 def _mark(found: list[Product]) -> str:
-    states = [(product.pk, product.photo_id, _is_waiting(product)) for product in found]
+    states = sorted((product.pk, product.photo_id or 0, _is_waiting(product)) for product in found)
     return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
