@@ -69,6 +69,20 @@ def remove(project: Project, assets: Iterable[Asset]) -> int:
     return count
 
 
+def move(assets: Iterable[Asset], *, source: Project, target: Project, now: datetime) -> int:
+    """Take assets out of one folder and lay them into another; returns how many were in the first.
+
+    What was not in the first stays where it is.
+    """
+    inside = Asset.objects.filter(pk__in=[asset.pk for asset in assets], project_entries__project=source)
+    with transaction.atomic():
+        moved = list(inside)
+        add(target, moved, now=now)
+        if source.pk != target.pk:
+            remove(source, moved)
+    return len(moved)
+
+
 def covers(project_ids: Iterable[int], *, each: int = 3) -> dict[int, list[int]]:
     """Project id → ids of up to ``each`` assets to show on its front, the newest first."""
     place = Window(RowNumber(), partition_by=F("project_id"), order_by=F("asset_id").desc())

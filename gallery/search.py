@@ -70,21 +70,38 @@ def page(assets: QuerySet[Asset], *, after: str = "", is_fragment: bool = False)
     behind = assets
     if after:
         created_at, pk = _place(after)
-        is_behind = Q(created_at__lt=created_at) | Q(created_at=created_at, pk__lt=pk)
-        # The plain bound lets the database start in the index; the exact one decides among equals.
-        behind = assets.filter(is_behind, created_at__lte=created_at)
+        behind = _behind(assets, created_at, pk)
         if not is_fragment:
-            before = list(assets.filter(~is_behind, created_at__gte=created_at)[: AT_ONCE + 1])
+            until = Q(created_at__gt=created_at) | Q(created_at=created_at, pk__gte=pk)
+            before = list(assets.filter(until, created_at__gte=created_at)[: AT_ONCE + 1])
     is_continued = len(before) > AT_ONCE
     before = [] if is_continued else before
     found = list(behind[: PAGE + 1])
-    cursor = _cursor(found[PAGE - 1]) if len(found) > PAGE else None
+    cursor = cursor_of(found[PAGE - 1]) if len(found) > PAGE else None
     shown = (*before, *found[:PAGE])
     return Page(assets=shown, shown=len(before), cursor=cursor, is_continued=is_continued or is_fragment)
 
 
-def _cursor(asset: Asset) -> str:
+def neighbors(assets: QuerySet[Asset], asset: Asset) -> tuple[int | None, int | None]:
+    """The ids of the next newer and the next older one, None where there is none; the asset need not be among them.
+
+    :param assets: ordered as `newest` orders them.
+    """
+    ahead = Q(created_at__gt=asset.created_at) | Q(created_at=asset.created_at, pk__gt=asset.pk)
+    newer = assets.filter(ahead, created_at__gte=asset.created_at).order_by("created_at", "pk")
+    older = _behind(assets, asset.created_at, asset.pk)
+    return newer.values_list("pk", flat=True).first(), older.values_list("pk", flat=True).first()
+
+
+def cursor_of(asset: Asset) -> str:
+    """What to pass to `page` as ``after`` for everything down to this asset and a page behind it."""
     return f"{(asset.created_at - _EPOCH) // timedelta(microseconds=1)}-{asset.pk}"
+
+
+def _behind(assets: QuerySet[Asset], created_at: datetime, pk: int) -> QuerySet[Asset]:
+    is_behind = Q(created_at__lt=created_at) | Q(created_at=created_at, pk__lt=pk)
+    # The plain bound lets the database start in the index; the exact one decides among equals.
+    return assets.filter(is_behind, created_at__lte=created_at)
 
 
 def _place(cursor: str) -> tuple[datetime, int]:

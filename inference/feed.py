@@ -1,6 +1,6 @@
 """What a person made in the Studio, newest first: each click with its images and how far they are. Only reads."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,6 +66,11 @@ class Page:
     def live(self) -> tuple[Result, ...]:
         """The images that are still on their way."""
         return tuple(result for click in self.clicks for result in click.results if not result.progress.is_over)
+
+
+def is_unattended(results: Iterable[Result]) -> bool:
+    """Whether images wait that no worker comes for."""
+    return any(result.progress.is_unattended for result in results)
 
 
 def page(*, workspace_id: int, created_by_id: int, before: int | None, now: datetime) -> Page:

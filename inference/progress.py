@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Window
+from django.db.models import Count, Min, Q, Window
 from django.db.models.functions import RowNumber
 
 from billing import clock
 from inference import eta, previews, turn
-from inference.models import UNFINISHED, Render, RenderStatus
+from inference.models import UNFINISHED, Batch, Render, RenderStatus
 
 FIELDS = (
     *("pk", "status", "queue", "checkpoint", "priority", "generation_id", "asset_id", "failure_reason"),
@@ -22,6 +22,8 @@ FIELDS = (
 
 # How long a page may show the same place in the queue.
 PLACE_HOLDS_S = 4
+# A worker that is there takes what waits within a second or two; one that starts has its libraries to load.
+UNATTENDED_AFTER = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +31,15 @@ class RenderProgress:
     """Where one render stands; what does not apply to its status is None, 0 or empty.
 
     `position` is 1 for the next one of its queue: by priority, then by age. `eta` is the time until the picture is
-    there. `preview_step` tells one preview from the next under the same `preview_key` of the storage.
+    there; nobody knows it while the queue `is_unattended`: what waits has waited long, and nothing is at work.
+    `preview_step` tells one preview from the next under the same `preview_key` of the storage.
     """
 
     status: RenderStatus
     is_paused: bool = False
     position: int | None = None
     eta: timedelta | None = None
+    is_unattended: bool = False
     phase: str = ""
     step: int = 0
     steps: int = 0
@@ -53,7 +57,7 @@ class RenderProgress:
 def of_renders(render_ids: Collection[int], *, now: datetime | None = None) -> dict[int, RenderProgress]:
     """The progress of each of these renders that exists, by id.
 
-    Two queries, and three for each queue that they wait in.
+    Two queries, and three for each queue that they wait in, four where nothing runs.
     """
     rows = list(Render.objects.filter(pk__in=render_ids).values(*FIELDS).order_by())
     speeds = eta.speeds() if any(row["status"] in UNFINISHED for row in rows) else {}
@@ -98,16 +102,23 @@ class _Line:
     ranks: Mapping[int, int]
     running: int
     workers: int
+    is_unattended: bool
 
     @classmethod
     def of(cls, queue: str, rows: Collection[Mapping[str, Any]], *, now: datetime) -> "_Line":
         waiting = turn.eligible(queue=queue, now=now).order_by()
-        groups = waiting.values("generation_id", "checkpoint", "priority").annotate(n=Count("pk"), first=Min("pk"))
+        groups = waiting.values("generation_id", "checkpoint", "priority").annotate(
+            n=Count("pk"), first=Min("pk"), since=Min("created_at")
+        )
         place = Window(RowNumber(), partition_by="generation_id", order_by=("-priority", "pk"))
         generations = {row["generation_id"] for row in rows}
         ranked = waiting.filter(generation__in=generations).annotate(rank=place).values_list("pk", "rank")
         running = Render.objects.filter(queue=queue, status=RenderStatus.RUNNING)
-        busy = running.aggregate(images=Count("pk"), workers=Count("batch__worker", distinct=True))
+        busy = running.aggregate(
+            images=Count("pk"),
+            held=Count("pk", filter=Q(lease_expires_at__gt=now)),
+            workers=Count("batch__worker", distinct=True),
+        )
         return cls(
             groups=tuple(
                 _Group(each["generation_id"], each["checkpoint"], (-each["priority"], each["first"]), each["n"])
@@ -116,6 +127,7 @@ class _Line:
             ranks=dict(ranked),
             running=busy["images"],
             workers=max(1, busy["workers"]),
+            is_unattended=_is_unattended([each["since"] for each in groups], busy["held"], queue=queue, now=now),
         )
 
     def place(self, row: Mapping[str, Any], speeds: Mapping[str, float]) -> tuple[int, timedelta] | None:
@@ -132,6 +144,14 @@ class _Line:
         return sum(each.images for each in before) + rank, timedelta(seconds=seconds / self.workers)
 
 
+def _is_unattended(since: Collection[datetime], held: int, *, queue: str, now: datetime) -> bool:
+    """Whether something waits that a worker would have taken: between two batches of one, nothing runs either."""
+    late = now - UNATTENDED_AFTER
+    if held or not since or min(since) > late:
+        return False
+    return not Batch.objects.filter(worker__queue=queue, finished_at__gt=late).exists()
+
+
 def _of_row(row: Mapping[str, Any], line: _Line | None, speeds: Mapping[str, float]) -> RenderProgress:
     if row["status"] == RenderStatus.QUEUED:
         place = line.place(row, speeds) if line and not row["generation__is_paused"] else None
@@ -140,6 +160,7 @@ def _of_row(row: Mapping[str, Any], line: _Line | None, speeds: Mapping[str, flo
             is_paused=row["generation__is_paused"],
             position=place[0] if place else None,
             eta=place[1] if place else None,
+            is_unattended=bool(place and line and line.is_unattended),
         )
     return _running(row, speeds) if row["status"] == RenderStatus.RUNNING else _ended(row)
 

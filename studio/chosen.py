@@ -33,9 +33,9 @@ def number(request: StudioRequest, field: str) -> int:
     return wanted
 
 
-def project(request: StudioRequest) -> Project:
-    """The folder that the form's field "project" names.
+def project(request: StudioRequest, *, field: str = "project") -> Project:
+    """The folder that the form's field names.
 
     :raises Http404: it is another workspace's, or there is none.
     """
-    return get_object_or_404(Project, workspace=request.workspace, pk=number(request, "project"))
+    return get_object_or_404(Project, workspace=request.workspace, pk=number(request, field))

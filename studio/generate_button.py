@@ -32,7 +32,7 @@ def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
     missing = max(0, cost.maximum - _available(workspace_id, cost.maximum, now))
     reason = _refusal(settings, now=now)
     if missing and not reason:
-        reason = f"Credits are short: {ledger.credits_text(missing)} more are needed."
+        reason = f"Credits are short by {ledger.credits_text(missing)}."
     needs_prompt = not reason and not settings.prompt.strip()
     return GenerateButton(
         likely=cost.likely,

@@ -185,7 +185,13 @@ GALLERY: Final = (
         access=PRODUCE_POST,
         body=(("asset", "asset"),),
     ),
-    Route(path="delivery/", view=delivery.overview, name="delivery", access=MEMBER_FORM, body=(("asset", "asset"),)),
+    Route(
+        path="delivery/",
+        view=delivery.overview,
+        name="delivery",
+        access=MEMBER_FORM,
+        body=(("asset", "asset"), ("of_campaign", "campaign"), ("of_project", "project")),
+    ),
 )
 
 PROJECTS: Final = (
@@ -211,6 +217,14 @@ PROJECTS: Final = (
         access=PRODUCE_POST,
         objects=("project",),
         body=(("asset", "asset"),),
+    ),
+    Route(
+        path="projects/<int:project>/move/",
+        view=projects.move,
+        name="project_move",
+        access=PRODUCE_POST,
+        objects=("project",),
+        body=(("asset", "asset"), ("target", "project")),
     ),
     Route(
         path="projects/add/",
@@ -422,7 +436,7 @@ CAMPAIGNS: Final = (
         path="drafts/<int:draft_id>/discard/",
         view=drafts.discard,
         name="draft_discard",
-        access=PRODUCE_POST,
+        access=PRODUCE_FORM,
         objects=("draft",),
     ),
     Route(

@@ -70,6 +70,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "studio.compression.TextCompression",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -149,6 +150,10 @@ STORAGES = {
     "default": {"BACKEND": "gallery.storage.AtomicFileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# Whoever chooses everything that a long shelf shows sends an id for each.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
+# The products of the largest launch, each with its photo and mask, come in at once.
+DATA_UPLOAD_MAX_NUMBER_FILES = 4_100
 STUDIO_UPLOAD_MAX_BYTES: int = env.int("STUDIO_UPLOAD_MAX_BYTES", 50_000_000)
 STUDIO_UPLOAD_MAX_PIXELS: int = env.int("STUDIO_UPLOAD_MAX_PIXELS", 64_000_000)
 STUDIO_DECODE_MAX_MEMORY_BYTES: int = env.int("STUDIO_DECODE_MAX_MEMORY_BYTES", 2 * 1024**3)

@@ -34,6 +34,15 @@ def phase_words(phase: str) -> str:
     return PHASES.get(phase, "Starting")
 
 
+@register.filter
+def placed(placement: str) -> str:
+    """A certificate's placement in words: "keep" → "where it was", "13,144,528,352,…" → "528 × 352 at 13, 144"."""
+    if placement == "keep":
+        return "where it was"
+    x, y, width, height = placement.split(",")[:4]
+    return f"{width} × {height} at {x}, {y}"
+
+
 @register.simple_tag
 def problems(errors: Mapping[str, Iterable[str]], key: str, *, is_swapped: bool = False) -> SafeString:
     """The place of a field's problems, empty or not, so that it can be filled while somebody types."""

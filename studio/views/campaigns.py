@@ -24,6 +24,7 @@ from studio.views.drafts import brief_file, package_file
 
 REFUSALS = (ledger.InsufficientCreditsError, ledger.OverBudgetError, MaskMissingError, FrozenError)
 DRAFTS_SHOWN = 12
+DRAFTS_MOST = 500
 # What the chips above a sheet offer, in their order.
 CHIPS = (
     ("pending", "To review"), ("approved", "Approved"), ("rejected", "Rejected"),
@@ -39,8 +40,11 @@ def overview(request: StudioRequest) -> HttpResponse:
     if request.htmx and after:
         return render(request, "campaigns/list.html#rows", context)
     found = Draft.objects.filter(workspace=request.workspace, campaign=None).select_related("saved_by")
+    shown = DRAFTS_MOST if request.GET.get("drafts") == "all" else DRAFTS_SHOWN
+    written = list(found.defer("entered").order_by("-saved_at", "-pk")[: shown + 1])
     context |= {
-        "drafts": found.order_by("-saved_at", "-pk")[:DRAFTS_SHOWN],
+        "drafts": written[:shown],
+        "more_drafts": len(written) > shown,
         "has_products": Product.objects.filter(workspace=request.workspace).exists(),
         "is_first_page": not after,
     }
@@ -62,12 +66,14 @@ def progress(request: StudioRequest) -> HttpResponse:
 def campaign(request: StudioRequest, *, campaign_id: int) -> HttpResponse:
     """The contact sheet: a channel of it, narrowed to a state, a page of rows at a time."""
     found = _campaign(request, campaign_id)
+    # Before the tiles are read: what changes meanwhile is news to it.
+    mark = _mark(request, campaign_id)
     seen = sheet.overview(found)
     channel = _channel(request, seen)
     state = request.GET.get("state", "")
     state = state if state in sheet.STATES else ""
     rows = sheet.matrix(found, channel=channel, state=state, after=id_in_query(request, "after") or 0)
-    context = _head(request, found, seen, channel=channel, state=state) | {"matrix": rows}
+    context = _head(found, seen, channel=channel, state=state) | {"matrix": rows, "mark": mark}
     if request.htmx and "after" in request.GET:
         return render(request, "campaigns/sheet_rows.html", context)
     return render(request, "campaigns/sheet.html", context)
@@ -75,15 +81,17 @@ def campaign(request: StudioRequest, *, campaign_id: int) -> HttpResponse:
 
 def changes(request: StudioRequest, *, campaign_id: int) -> HttpResponse:
     """The poll of a sheet: nothing while nothing changed, else the tiles that did, and what stands above them."""
-    found = _campaign(request, campaign_id)
     before = Mark.parse(request.GET.get("v", ""))
-    now = sheet_changes.mark(found, now=clock.now())
-    if before and not now.is_news_to(before):
+    now = _mark(request, campaign_id)
+    # Its launch says that the campaign is this workspace's; one that was never launched is looked up below.
+    if before and now.launched and not now.is_news_to(before):
         return unchanged()
+    found = _campaign(request, campaign_id)
     seen = sheet.overview(found)
-    context = _head(request, found, seen, channel=_channel(request, seen), state=request.GET.get("state", ""))
-    context |= {"tiles": sheet_changes.changed_tiles(found, since=before) if before else (), "mark": now}
-    response = render(request, "campaigns/sheet_changes.html", context | {"is_swapped": True})
+    context = _head(found, seen, channel=_channel(request, seen), state=request.GET.get("state", "")) | {"mark": now}
+    channel = context["channel"] if context["has_tabs"] else ""
+    context["news"] = sheet_changes.changed_tiles(found, since=before, channel=str(channel)) if before else []
+    response = render(request, "campaigns/sheet_poll.html", context)
     return response if context["is_moving"] else finished(response)
 
 
@@ -217,7 +225,11 @@ def _channel(request: StudioRequest, seen: Overview) -> str:
     return asked if asked in names else next(iter(names), "")
 
 
-def _head(request: StudioRequest, found: Campaign, seen: Overview, *, channel: str, state: str) -> dict[str, object]:
+def _mark(request: StudioRequest, campaign_id: int) -> Mark:
+    return sheet_changes.mark(workspace_id=request.workspace.pk, campaign_id=campaign_id, now=clock.now())
+
+
+def _head(found: Campaign, seen: Overview, *, channel: str, state: str) -> dict[str, object]:
     """What stands above the sheet: facts, bar, tabs, chips, and what one can do."""
     standing = launch.progress(campaign_id=found.pk)
     has_tabs = len(seen.channels) > 1 and not has_channel_columns(found)
@@ -234,7 +246,6 @@ def _head(request: StudioRequest, found: Campaign, seen: Overview, *, channel: s
         "total": sum(shown.values()),
         "missing": seen.count_of("failed", "canceled", "planned"),
         "is_moving": standing.waiting > 0,
-        "mark": sheet_changes.mark(found, now=clock.now()),
         "model": _model(found.checkpoint),
     }
 

@@ -1,7 +1,7 @@
 """The gallery: everything that was made, narrowed and page by page, one image in full, and what is done to many."""
 
 from django.contrib import messages
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -24,22 +24,17 @@ UNDO_KEY = "gallery_undo"  # in the session, until the next page has offered it 
 
 def overview(request: StudioRequest) -> HttpResponseBase:
     """The grid, or with htmx what lies behind its end."""
-    campaign_id = id_in_query(request, "campaign")
-    choices = places.choices(workspace_id=request.workspace.pk, campaign_id=campaign_id)
-    form = FilterForm(request.GET, workspace_id=request.workspace.pk, choices=choices)
+    form, assets = _narrowed(request)
     is_more = bool(request.htmx) and "after" in request.GET
-    assets = search.newest(workspace_id=request.workspace.pk, filters=form.filters())
     try:
-        page = search.page(
-            places.narrow(assets.select_related("review"), form.narrowing()),
-            after=request.GET.get("after", ""),
-            is_fragment=is_more,
-        )
+        page = search.page(assets.select_related("review"), after=request.GET.get("after", ""), is_fragment=is_more)
     except CursorError as error:
         raise Http404 from error
     context = {
         "form": form,
+        "query": form.query,
         "page": page,
+        "is_more": is_more,
         "tiles": tiles(page.assets),
         "undo": None if is_more else request.session.pop(UNDO_KEY, None),
         "projects": Project.objects.filter(workspace=request.workspace, archived_at__isnull=True).order_by("name"),
@@ -48,17 +43,35 @@ def overview(request: StudioRequest) -> HttpResponseBase:
 
 
 def detail(request: StudioRequest, *, asset: int) -> HttpResponseBase:
-    """One image large, with everything that is known of it."""
+    """One image large, with everything that is known of it, between its neighbors on the shelf that one comes from."""
     all_of_it = Asset.objects.select_related(
         "review__standing__made_by", "review__claimed_by", "hold_line", "created_by"
     ).prefetch_related("tags", Prefetch("projects", Project.objects.filter(archived_at__isnull=True)))
     found = get_object_or_404(all_of_it, workspace=request.workspace, pk=asset)
+    form, assets = _narrowed(request)
+    newer, older = search.neighbors(assets, found)
+    project_id = form.filters().project_id
     context = {
         "asset": found,
+        "query": form.query,
+        "cursor": search.cursor_of(found),
+        "newer": newer,
+        "older": older,
+        "folder": Project.objects.filter(workspace=request.workspace, pk=project_id).first() if project_id else None,
         "stage": light_table.facts(found),
+        "undo": request.session.pop(UNDO_KEY, None),
         "projects": Project.objects.filter(workspace=request.workspace, archived_at__isnull=True).order_by("name"),
     }
     return render(request, "gallery/detail.html", context)
+
+
+def _narrowed(request: StudioRequest) -> tuple[FilterForm, QuerySet[Asset]]:
+    """What the address narrows by, and the images that are left."""
+    campaign_id = id_in_query(request, "campaign")
+    choices = places.choices(workspace_id=request.workspace.pk, campaign_id=campaign_id)
+    form = FilterForm(request.GET, workspace_id=request.workspace.pk, choices=choices)
+    assets = search.newest(workspace_id=request.workspace.pk, filters=form.filters())
+    return form, places.narrow(assets, form.narrowing())
 
 
 def archive(request: StudioRequest) -> HttpResponseBase:

@@ -1,7 +1,7 @@
 """Project folders: the list, one folder with its campaigns and images, and what is laid into them."""
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import Http404, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -37,7 +37,8 @@ def overview(request: StudioRequest) -> HttpResponseBase:
             return redirect("project", request.workspace.slug, made.pk)
     is_archived = "archived" in request.GET
     rows = Project.objects.filter(workspace=request.workspace, archived_at__isnull=not is_archived)
-    found = list(rows.annotate(images=Count("entries")).order_by("name"))
+    shown = Count("entries", filter=Q(entries__asset__archived_at__isnull=True))
+    found = list(rows.annotate(images=shown).order_by("name"))
     campaigns = folders.campaigns_in(one.pk for one in found)
     covers = projects.covers(one.pk for one in found)
     context = {
@@ -75,6 +76,11 @@ def project(request: StudioRequest, *, project: int) -> HttpResponseBase:
         "tiles": tiles(page.assets),
         "campaigns": Campaign.objects.filter(project=found).order_by("-pk"),
         "others": Campaign.objects.filter(workspace=request.workspace).exclude(project=found).order_by("-pk")[:200],
+        "projects": Project.objects.filter(workspace=request.workspace, archived_at__isnull=True)
+        .exclude(pk=found.pk)
+        .order_by("name"),
+        "query": f"project={found.pk}",
+        "is_more": is_more,
     }
     return render(request, f"projects/project.html{'#more' if is_more else ''}", context)
 
@@ -105,12 +111,26 @@ def add(request: StudioRequest) -> HttpResponseBase:
     return back(request, reverse("gallery", args=[request.workspace.slug]))
 
 
+def move(request: StudioRequest, *, project: int) -> HttpResponseBase:
+    """Take the chosen images out of a folder and lay them into another."""
+    found = get_object_or_404(Project, workspace=request.workspace, pk=project)
+    assets = chosen.assets(request)
+    here = reverse("project", args=[request.workspace.slug, found.pk])
+    if not assets or not request.POST.get("target"):
+        messages.warning(request, "Choose images and the project to move them to.")
+        return back(request, here)
+    target = chosen.project(request, field="target")
+    count = projects.move(assets, source=found, target=target, now=clock.now())
+    messages.success(request, f"{count} image{'' if count == 1 else 's'} moved to “{target.name}”.")
+    return back(request, here)
+
+
 def remove(request: StudioRequest, *, project: int) -> HttpResponseBase:
     """Take the chosen images out of a folder; they stay in the gallery."""
     found = get_object_or_404(Project, workspace=request.workspace, pk=project)
     count = projects.remove(found, chosen.assets(request))
     messages.success(request, f"{count} image{'' if count == 1 else 's'} taken out. They stay in the gallery.")
-    return redirect("project", request.workspace.slug, found.pk)
+    return back(request, reverse("project", args=[request.workspace.slug, found.pk]))
 
 
 def move_campaign(request: StudioRequest) -> HttpResponseBase:

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django_htmx.http import reswap, retarget
+from django_htmx.http import reswap, retarget, trigger_client_event
 
 from billing import clock
 from billing.ledger import InsufficientCreditsError
@@ -24,6 +24,7 @@ from studio.http import StudioRequest, unchanged
 from studio.ids import id_in_query
 
 REFUSALS = (RequestError, NotOfferedError, InsufficientCreditsError, KeyReusedError)
+CREDITS_MOVED = "credits-moved"
 # The styles that stand in the form at once; the others are one click away.
 FIRST_STYLES = 8
 
@@ -92,7 +93,9 @@ def _made(request: StudioRequest, made: Generation, *, another_of: int | None = 
         return redirect("studio", request.workspace.slug)
     shown = feed.page(workspace_id=request.workspace.pk, created_by_id=request.user.pk, before=None, now=clock.now())
     newest = [click for click in shown.clicks if click.id == made.pk]
-    return render(request, "studio/feed.html#made", {"clicks": newest, "seen": _seen(shown), "another_of": another_of})
+    context = {"clicks": newest, "seen": _seen(shown), "another_of": another_of}
+    # What is left may not do for another click: the button asks anew.
+    return trigger_client_event(render(request, "studio/feed.html#made", context), CREDITS_MOVED)
 
 
 def _start(request: StudioRequest) -> Settings:
@@ -135,10 +138,13 @@ def _feed(request: StudioRequest) -> dict[str, Any]:
         now=now,
     )
     zone, above = request.workspace.time_zone, request.GET.get("above", "")
+    groups = studio_feed.groups(shown.clicks, zone=zone, now=now, above=above)
     return {
         "page": shown,
-        "groups": studio_feed.groups(shown.clicks, zone=zone, now=now, above=above),
+        "groups": groups,
+        "last_heading": (groups[-1].heading if groups else "") or above,
         "seen": _seen(shown),
+        "is_unattended": feed.is_unattended(shown.live),
         "is_first": before is None,
     }
 

@@ -3,6 +3,7 @@
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
+from django_htmx.http import trigger_client_event
 
 from billing import clock
 from inference import feed, previews, progress, queue
@@ -10,6 +11,7 @@ from inference.models import Generation, Render
 from studio import studio_feed
 from studio.http import StudioRequest, finished, unchanged
 from studio.ids import object_ids
+from studio.views.studio import CREDITS_MOVED
 
 COMPARED = (2, 4)
 
@@ -32,8 +34,12 @@ def poll(request: StudioRequest) -> HttpResponseBase:
         "results": results,
         "seen": studio_feed.as_seen(left),
         "has_ended": any(result.progress.is_over for result in results),
+        "tells_of_workers": not left or not all(result.progress.is_over for result in results),
+        "is_unattended": feed.is_unattended(results),
     }
     response = render(request, "studio/feed.html#news", context)
+    if context["has_ended"]:
+        trigger_client_event(response, CREDITS_MOVED)
     return response if left else finished(response)
 
 
@@ -85,4 +91,4 @@ def _as_it_is_now(request: StudioRequest, generation_id: int) -> HttpResponseBas
     if not request.htmx:
         return redirect("studio", request.workspace.slug)
     clicks = feed.of(generation_ids=[generation_id], workspace_id=request.workspace.pk, now=clock.now())
-    return render(request, "studio/feed.html#click_again", {"clicks": clicks})
+    return trigger_client_event(render(request, "studio/feed.html#click_again", {"clicks": clicks}), CREDITS_MOVED)

@@ -145,7 +145,8 @@ def shoot(site: Site) -> Callable[[Page, str], Path]:
 
     def take(page: Page, name: str) -> Path:
         path = folder / f"{name}.png"
-        page.screenshot(path=path, full_page=True)
+        # Hiding the caret leaves style attributes behind, which htmx carries over and the page's policy objects to.
+        page.screenshot(path=path, full_page=True, caret="initial")
         return path
 
     return take

@@ -65,6 +65,21 @@ def test_what_one_page_cannot_hold_begins_anew(workspace, shelf, monkeypatch):
     assert [asset.pk for asset in page.assets] == [asset.pk for asset in shelf[4:6]]
 
 
+def test_neighbors_stand_as_on_the_shelf_also_for_an_image_that_is_not_on_it(workspace, shelf):
+    whole = search.newest(workspace_id=workspace.pk, filters=Filters())
+    first, second, third, *_, before_last, last = whole
+    assert search.neighbors(whole, second) == (first.pk, third.pk)
+    assert search.neighbors(whole.exclude(pk=second.pk), second) == (first.pk, third.pk)
+    assert search.neighbors(whole, first) == (None, second.pk)
+    assert search.neighbors(whole, last) == (before_last.pk, None)
+
+
+def test_an_images_own_cursor_shows_everything_down_to_it(workspace, shelf):
+    third = search.newest(workspace_id=workspace.pk, filters=Filters())[2]
+    page = turn(workspace, search.cursor_of(third))
+    assert [asset.pk for asset in page.assets[: page.shown]] == [asset.pk for asset in shelf[:3]]
+
+
 @pytest.mark.parametrize("cursor", ["x", "1", "1-2-3", "9" * 40 + "-1"])
 def test_a_cursor_that_nobody_wrote_is_refused(workspace, shelf, cursor):
     with pytest.raises(CursorError):

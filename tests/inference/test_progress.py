@@ -117,6 +117,29 @@ def test_asking_costs_as_many_queries_for_forty_renders_as_for_one(desk, images,
         progress.of_renders(ids, now=desk.now)
 
 
+def test_a_queue_that_no_worker_comes_to_is_told_from_one_that_is_only_long(desk):
+    _, ids = desk.ask(3)
+    assert not any(each.is_unattended for each in of(desk, ids))
+    desk.later(seconds=21)
+    assert all(each.is_unattended for each in of(desk, ids))
+    batch = claim(worker(), at_most=1, now=desk.now)
+    assert batch is not None
+    assert not any(each.is_unattended for each in of(desk, ids))
+    complete(batch.renders[0], now=desk.now)
+    queue.finish_batch(batch=batch, now=desk.now)
+    # Between two batches nothing runs for a moment.
+    assert not any(each.is_unattended for each in of(desk, ids[1:]))
+    desk.later(seconds=21)
+    assert all(each.is_unattended for each in of(desk, ids[1:]))
+
+
+def test_a_worker_that_died_with_an_image_in_hand_does_not_count_as_one(desk):
+    _, ids = desk.ask(2)
+    claim(worker(), at_most=1, now=desk.now)
+    desk.later(minutes=3)
+    assert of(desk, ids[1:])[0].is_unattended
+
+
 def test_what_is_over_costs_one_query(desk, django_assert_num_queries):
     generation, ids = desk.ask(3)
     queue.cancel(generation_id=generation.pk, now=desk.now)

@@ -62,6 +62,8 @@ def test_a_click_is_one_row_that_folds_out_into_its_images(browser, studio_image
     for line in ("Charged 1, refunded after review", "Charged 1", "Nothing charged", "Held 1", "Out of memory."):
         assert line in told
     assert "Refunded after review 1" in words(client.get(address))
+    image = Render.objects.filter(generation=studio_images, asset__isnull=False).earliest("pk").asset_id
+    assert f'href="/w/acme/gallery/{image}/"' in fragment.content.decode()
 
 
 def test_why_less_was_charged_than_estimated_is_said_in_words(browser, studio_images, desk):

@@ -3,9 +3,12 @@
 
 const NEEDS_PROMPT = "Write a description first.";
 const LOADING = "Working out what it costs.";
+const OTHER_COST = "The cost has changed. Click again to go on.";
 
 const form = () => document.getElementById("studio-form");
 let isLoading = false;
+let clickedAt = ""; // the cost that was shown when somebody clicked while the new one was on its way
+let isToBeSeen = false; // the new one turned out to be another
 
 /* On a phone the folded settings say what they are. */
 function summarize() {
@@ -21,15 +24,19 @@ function sync() {
   if (!button || !cost || "held" in button.dataset) return;
   const isEmpty = document.getElementById("prompt").value.trim() === "";
   const isBlocked = cost.dataset.blocked === "yes";
-  button.disabled = isBlocked || isEmpty || isLoading;
+  button.disabled = isBlocked || isEmpty;
+  // Not disabled: leaving a field for the button would otherwise swallow the click.
+  button.setAttribute("aria-disabled", String(isLoading));
   if (isBlocked) return;
   const reason = document.getElementById("reason");
-  const words = isLoading ? LOADING : isEmpty ? NEEDS_PROMPT : "";
+  const words = isLoading ? LOADING : isEmpty ? NEEDS_PROMPT : isToBeSeen ? OTHER_COST : "";
   if (reason.textContent.trim() !== words) reason.textContent = words;
 }
 
 document.addEventListener("input", ({ target }) => {
-  if (target.form === form()) sync();
+  if (target.form !== form()) return;
+  isToBeSeen = false;
+  sync();
 });
 
 document.addEventListener("change", ({ target }) => {
@@ -41,10 +48,39 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   // The element that asked: by now the answer may have taken its place.
   if (detail.requestConfig?.elt.id !== "cost") return;
-  isLoading = false;
-  sync();
+  setTimeout(() => {
+    // One that a newer one replaced ends too, while that is on its way.
+    if (document.getElementById("cost").classList.contains("htmx-request")) return;
+    isLoading = false;
+    goOn();
+    sync();
+  });
 });
 document.addEventListener("htmx:afterSettle", sync);
+
+/* A click that came too early counts if it costs what was shown; otherwise the new figure is to be seen first. */
+const cost = () => document.getElementById("amount").textContent.trim();
+document.addEventListener(
+  "submit",
+  (event) => {
+    if (event.target !== form()) return;
+    isToBeSeen = false;
+    if (!isLoading) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    clickedAt = cost();
+  },
+  true,
+);
+
+function goOn() {
+  const shown = clickedAt;
+  clickedAt = "";
+  const button = document.getElementById("generate");
+  if (!shown || button.disabled) return;
+  if (shown === cost()) form().requestSubmit(button);
+  else isToBeSeen = true;
+}
 addEventListener("pageshow", sync);
 
 document.addEventListener("keydown", (event) => {
@@ -63,7 +99,8 @@ document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
   if (detail.target.contains(document.activeElement)) lost = detail.target.id;
 });
 document.addEventListener("htmx:oobAfterSwap", () => {
-  const place = lost && document.getElementById(lost);
+  if (!lost) return;
+  const place = document.getElementById(lost);
   lost = "";
   place?.querySelector("a[href], button:not([disabled])")?.focus({ preventScroll: true });
 });
