@@ -1,6 +1,6 @@
 """What came of clicks in the Image Studio: how far images are, stopping them, looking at some side by side."""
 
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django_htmx.http import trigger_client_event
@@ -75,12 +75,15 @@ def compare(request: StudioRequest) -> HttpResponseBase:
 
 
 def preview_file(request: StudioRequest, *, render_id: int) -> HttpResponse:
-    """The small picture of a render on its way; each newer one replaces it under the same address."""
+    """The small picture of a render on its way; each newer one replaces it under the same address.
+
+    Once the image is there, its preview is gone: 204, since who asked had no way to know.
+    """
     found = get_object_or_404(Render, workspace=request.workspace, pk=render_id)
     try:
         data = previews.read(found.pk)
-    except FileNotFoundError as error:
-        raise Http404 from error
+    except FileNotFoundError:
+        return HttpResponse(status=204)
     response = HttpResponse(data, content_type="image/webp")
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"

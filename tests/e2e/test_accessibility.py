@@ -17,7 +17,6 @@ from tests.studio.test_routes import FOR_ONESELF, OPEN_TO_ALL
 OURS = [route for route in ROUTES if route.access.reads]
 PUBLIC = {route.name for route in OURS if route.access.is_public} | OPEN_TO_ALL
 ANSWERS = {200, 204, 286}  # a page or fragment; a poll with nothing new; a poll's last answer
-PASSING = {"preview_file"}  # there only while its image is denoised
 SIDES = {"desk": 1280, "phone": 390}
 # What the theme alone can change; the rest is the same in light and dark.
 COLOR_RULES = ["color-contrast", "link-in-text-block"]
@@ -60,8 +59,8 @@ def test_every_page_is_accessible_in_both_themes_and_widths(name, addresses, vis
     assert name in addresses, "tests.studio.samples makes no object of a kind that this address names"
     page = visitor(name)
     answer = page.context.request.get(addresses[name])
-    assert answer.status in ANSWERS or name in PASSING, f"{addresses[name]}: {answer.status}"
-    if answer.status not in ANSWERS or not is_page(answer):
+    assert answer.status in ANSWERS, f"{addresses[name]}: {answer.status}"
+    if not is_page(answer):
         return
     page.goto(addresses[name])
     assert not (found := faults(page)), "\n".join([addresses[name], *found])

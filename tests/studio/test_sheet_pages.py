@@ -344,3 +344,15 @@ def test_a_cells_page_takes_no_more_queries_with_more_versions(make, producer, d
             page = producer.get(cell_address(campaign))
         again(producer, campaign, page)
         finish(1)
+
+
+def test_what_is_approved_can_be_downloaded_once_nothing_waits(producer, make, people):
+    campaign = make("BLUE", channels=CHANNELS[:1])
+    render_all()
+    link = f'href="/w/acme/delivery/?campaign={campaign.pk}"'
+    assert link not in producer.get(address(campaign)).content.decode()
+    for pk in Render.objects.filter(asset__isnull=False).values_list("asset_id", flat=True):
+        review.approve(pk, by_id=people["reviewer"].pk, now=clock.now())
+    page = producer.get(address(campaign))
+    assert page.content.decode().count(link) == 2
+    assert re.search(r"Download \d+ approved", words(page))

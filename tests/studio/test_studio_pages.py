@@ -186,6 +186,8 @@ def test_a_poll_brings_the_step_then_the_picture_and_ends_when_all_is_over(produ
     assert over.status_code == 286
     assert reason in words(over)
     assert "hx-get" not in found_in(over.content.decode(), r'(<div id="poller"[^>]*>)')
+    gone = producer.get(f"/w/acme/renders/{batch.renders[0].id}/preview/")
+    assert (gone.status_code, gone.content) == (204, b"")
 
 
 def test_where_no_worker_comes_it_is_said_in_words_and_taken_back_once_one_does(producer, clicked, people):
