@@ -14,9 +14,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, StorageState, syn
 from tests.e2e.site import Site
 from tests.stories.conftest import BRIEF, draw_bottle
 
-HERE = Path(__file__).parent
 REASON = "needs Chromium: apt-get install chromium, or name its executable in PLAYWRIGHT_CHROMIUM"
 TIMEOUT_MS = 15_000
+# What htmx says of a request that a newer one of the same element replaced. One that fails says more.
+REPLACED = ("htmx:sendAbort", "htmx:afterRequest")
 # Without the last ones Chromium looks for its maker's hosts at every start.
 ARGUMENTS = ["--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update",
              "--disable-sync"]  # fmt: skip
@@ -27,13 +28,11 @@ def executable() -> str | None:
     return os.environ.get("PLAYWRIGHT_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            # One process has the site and the browser; several would start several.
-            item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Every test of this folder is one of the browser's."""
+    item.add_marker(pytest.mark.e2e)
+    # One process has the site and the browser; several would start several. As early as this, so that xdist sees it.
+    item.add_marker(pytest.mark.xdist_group("e2e"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -159,5 +158,5 @@ def watch(page: Page, complaints: list[str]) -> None:
 
 
 def _note(complaints: list[str], page: Page, kind: str, text: str) -> None:
-    if kind in {"error", "warning"}:
+    if kind in {"error", "warning"} and text.partition(",")[0] not in REPLACED:
         complaints.append(f"{page.url}: {text}")

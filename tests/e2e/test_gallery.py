@@ -32,7 +32,7 @@ FOLDERS = """
 from billing import clock
 from gallery import projects
 from studio.models import Workspace
-for name in ("Spring", "Shop"):
+for name in ("Posters", "Shop"):
     projects.create(workspace_id=Workspace.objects.get(slug="studio").pk, name=name, now=clock.now())
 """
 
@@ -131,11 +131,11 @@ def test_one_walks_from_image_to_image_by_keyboard_within_what_is_narrowed(galle
 def test_images_go_from_the_gallery_into_a_project_and_on_to_another(gallery, folders):
     for number in (0, 1):
         gallery.locator(".tile-pick").nth(number).click()
-    gallery.get_by_label("Project").last.select_option("Spring")
+    gallery.get_by_label("Project").last.select_option("Posters")
     gallery.get_by_role("button", name="Add").click()
-    expect(gallery.get_by_text("2 images added to “Spring”.")).to_be_visible()
+    expect(gallery.get_by_text("2 images added to “Posters”.")).to_be_visible()
     gallery.goto("/w/studio/projects/")
-    gallery.get_by_role("link", name="Spring").click()
+    gallery.get_by_role("link", name="Posters").click()
     gallery.locator(".tile-pick").first.click()
     gallery.get_by_label("Move to").select_option("Shop")
     gallery.get_by_role("button", name="Move").click()
