@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect, sync_playwright
 
 from tests.e2e.site import Site
 from tests.stories.conftest import BRIEF, draw_bottle
 
 REASON = "needs Chromium: apt-get install chromium, or name its executable in PLAYWRIGHT_CHROMIUM"
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 30_000
 # What htmx says of a request that a newer one of the same element replaced. One that fails says more.
 REPLACED = ("htmx:sendAbort", "htmx:afterRequest")
 # Without the last ones Chromium looks for its maker's hosts at every start.
@@ -69,6 +69,7 @@ def campaign(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     # Package, not session: while Playwright runs, Django takes every later test of this process for asynchronous.
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield browser

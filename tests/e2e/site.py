@@ -1,7 +1,6 @@
 """A whole studio in a folder of its own, served by the real command with its real workers. Knows no browser."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -38,7 +37,7 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         assert self._server is not None
-        self._server.send_signal(signal.SIGINT)
+        self._server.terminate()  # not SIGINT: what a shell starts in the background ignores that one
         try:
             self._server.wait(timeout=60)
         except subprocess.TimeoutExpired:
