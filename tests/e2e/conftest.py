@@ -120,16 +120,22 @@ def new_page(site: Site, chromium: Browser, complaints: list[str]) -> Iterator[C
 
 @pytest.fixture
 def sign_in(site: Site, new_page: Callable[..., Page], _sessions: dict[str, StorageState]) -> Callable[..., Page]:
-    """Opens a page for the person of a role: ``sign_in("reviewer", width=390)``. Each signs in once by the form."""
+    """Opens a page for the person of a role: ``sign_in("reviewer", width=390)``. Each signs in once by the form; with
+    ``is_own`` once more, in a session that may be ended."""
 
-    def enter(role: str = "owner", **screen: object) -> Page:
+    def fill(page: Page, role: str) -> Page:
+        page.goto("/login/")
+        page.locator("input[type=email]").fill(site.email(role))
+        page.locator("input[type=password]").fill(site.password)
+        page.locator("input[type=password]").press("Enter")
+        page.wait_for_url(lambda address: "/login/" not in address)
+        return page
+
+    def enter(role: str = "owner", *, is_own: bool = False, **screen: object) -> Page:
+        if is_own:
+            return fill(new_page(**screen), role)
         if role not in _sessions:
-            page = new_page()
-            page.goto("/login/")
-            page.locator("input[type=email]").fill(site.email(role))
-            page.locator("input[type=password]").fill(site.password)
-            page.locator("input[type=password]").press("Enter")
-            page.wait_for_url(lambda address: "/login/" not in address)
+            page = fill(new_page(), role)
             _sessions[role] = page.context.storage_state()
             page.context.close()
         return new_page(session=_sessions[role], **screen)

@@ -114,7 +114,7 @@ def test_the_counter_counts_as_the_server_does(style):
 
 
 def test_on_a_phone_the_sidebar_is_a_tab_bar_with_the_rest_under_more(sign_in):
-    page = sign_in("viewer", width=390, height=844)  # whose session nobody else needs
+    page = sign_in("owner", is_own=True, width=390, height=844)
     page.goto("/style/")
     bar = page.get_by_role("navigation", name="Main")
     box = bar.bounding_box()
