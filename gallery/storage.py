@@ -8,6 +8,8 @@ from pathlib import Path
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 
+from billing.kill_points import kill_point
+
 
 class AtomicFileSystemStorage(FileSystemStorage):
     """Local files that appear under their name only when complete, and survive a crash right after."""
@@ -23,6 +25,7 @@ class AtomicFileSystemStorage(FileSystemStorage):
             with os.fdopen(descriptor, "wb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
+                kill_point("mid_put")
                 file.flush()
                 os.fsync(file.fileno())
             Path(draft).chmod(0o644)
@@ -51,6 +54,7 @@ def put(workspace_id: int, data: bytes, *, suffix: str) -> str:
     key = f"{workspace_id}/{hashlib.sha256(data).hexdigest()}{suffix}"
     if not (default_storage.exists(key) and default_storage.size(key) == len(data)):
         default_storage.save(key, ContentFile(data))
+    kill_point("after_put")
     return key
 
 

@@ -2,12 +2,15 @@
 
 import os
 import socket
+import time
+from datetime import datetime, timedelta
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from billing import clock, ledger
+from billing.kill_points import kill_point
 from inference import comparisons, previews, queue
 from inference.engine.interface import RenderEngine
 from inference.runner import Runner
@@ -16,6 +19,7 @@ DRAIN_LIMIT_S = 60.0
 SWEPT_QUEUES = ("gpu",)
 
 _runners: dict[str, Runner] = {}
+_swept_at: list[tuple[datetime, float]] = []  # the last sweep's time, by the clock and by this process's own count
 
 
 @shared_task(name="inference.drain")
@@ -29,13 +33,25 @@ def drain(name: str) -> None:
 def sweep() -> None:
     """Reap what dead workers held, expire what is late, and wake workers for what waits."""
     now = clock.now()
+    if _jumped_ahead(now):
+        queue.lend_anew(now=now)
+    queue.rein_in(now=now)
     queue.reap(now=now)
+    kill_point("sweeper")
     queue.expire(now=now)
     ledger.expire(now=now)
     previews.sweep()
     for name in SWEPT_QUEUES:
         if queue.waiting(queue=name, now=now):
             queue.nudge(name)
+
+
+def _jumped_ahead(now: datetime) -> bool:
+    """Whether the clock went further than the time since the last sweep: it was set, or the machine slept."""
+    counted_s = time.monotonic()
+    before = _swept_at[:]
+    _swept_at[:] = [(now, counted_s)]
+    return any(now - then > timedelta(seconds=counted_s - count_s) + queue.CLOCK_SLACK for then, count_s in before)
 
 
 @shared_task(name="inference.compare")

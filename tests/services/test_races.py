@@ -10,7 +10,7 @@ from django.db import connection
 
 import billing.audit
 import inference.audit
-from billing import clock, ledger
+from billing import budgets, clock, ledger
 from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, OverBudgetError
 from billing.models import Budget, Grant, GrantKind, HoldLine
 from billing.plans import PLANS, Plan
@@ -18,6 +18,7 @@ from inference import queue
 from inference.heartbeat import Heartbeat
 from inference.models import Render
 from inference.queue import StaleAttemptError
+from studio.models import User
 from tests.conftest import NOW
 from tests.inference.desk import Desk, claim, complete, worker
 from tests.inference.test_heartbeat import soon
@@ -87,7 +88,26 @@ def test_holds_at_the_same_time_never_pass_a_budget(make_workspace):
     budget_id = ledger.open_budget(workspace_id=workspace.pk, name="Autumn", amount=5000)
     results = together([partial(hold_one, workspace.pk, f"{n}", budget_id) for n in range(12)])
     assert [type(error) for error in raised(results)] == [OverBudgetError] * 7
-    assert Budget.objects.get().held == 5000
+    assert Budget.objects.get(pk=budget_id).held == 5000
+    assert nothing_is_broken()
+
+
+def test_the_first_holds_of_a_month_share_one_budget_and_never_pass_its_ceiling(make_workspace):
+    workspace = make_workspace()
+    owner = User.objects.create(email="owner@example.com")
+    decided = {"workspace_id": workspace.pk, "by_id": owner.pk}
+    last_month = NOW - timedelta(days=31)
+    budgets.set_month_ceiling(amount=5000, key="1", now=last_month, **decided)
+    results = together([partial(hold_one, workspace.pk, f"{n}") for n in range(12)])
+    assert [type(error) for error in raised(results)] == [OverBudgetError] * 7
+    allow = partial(budgets.allow_more, amount=2000, now=NOW, **decided)
+    allowed = together(
+        [*[partial(allow, key="2")] * 3, *[partial(hold_one, workspace.pk, f"more {n}") for n in range(9)]]
+    )
+    assert {type(error) for error in raised(allowed)} <= {OverBudgetError}
+    assert allowed[:3].count(True) == 1
+    month = budgets.month(workspace_id=workspace.pk, now=NOW)
+    assert (month.ceiling, month.used <= 7000) == (7000, True)
     assert nothing_is_broken()
 
 
@@ -165,7 +185,7 @@ def test_a_capture_and_a_hold_that_tops_up_do_not_wait_for_each_other_in_a_circl
 
 def test_everything_at_once_ends_without_a_deadlock_and_with_sound_books(desk, settings):
     settings.STUDIO_MAX_RUNNING = 1000
-    budgets = [ledger.open_budget(workspace_id=desk.workspace_id, name=f"{n}", amount=10**9) for n in range(3)]
+    autumns = [ledger.open_budget(workspace_id=desk.workspace_id, name=f"{n}", amount=10**9) for n in range(3)]
     late = NOW + timedelta(minutes=2)
     rounds = range(12)
 
@@ -173,7 +193,7 @@ def test_everything_at_once_ends_without_a_deadlock_and_with_sound_books(desk, s
         def run() -> None:
             for number in rounds:
                 deadline_at = NOW + timedelta(minutes=1) if number % 3 == 0 else None
-                budget_id = budgets[(thread + number) % 3]
+                budget_id = autumns[(thread + number) % 3]
                 desk.ask(4, key=f"{thread}/{number}", budget_id=budget_id, deadline_at=deadline_at)
 
         return run
