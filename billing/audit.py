@@ -2,9 +2,24 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from django.db.models import Exists, F, Max, OuterRef, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, Subquery, Sum
 
-from billing.models import Account, Budget, Entry, EntryKind, Grant, Hold, HoldAllocation, HoldLine, HoldStatus
+from billing.models import (
+    Account,
+    Budget,
+    BudgetChange,
+    BudgetChangeKind,
+    BudgetScope,
+    BudgetUse,
+    Entry,
+    EntryKind,
+    Grant,
+    Hold,
+    HoldAllocation,
+    HoldLine,
+    HoldStatus,
+    PlanChange,
+)
 
 _BALANCES = ("granted", "available", "held", "spent", "expired")
 
@@ -19,6 +34,9 @@ def broken_invariants() -> dict[str, int]:
         "hold_differs_from_its_allocations": _differing_allocations(),
         "bucket_differs_from_its_allocations": _differing_allocated_buckets(),
         "budget_differs_from_its_holds": _differing_budgets(),
+        "budget_differs_from_its_decisions": _undecided_budgets(),
+        "plan_differs_from_its_decisions": _undecided_plans(),
+        "row_of_another_account": _crossing_rows(),
         "closed_hold_with_open_line": _closed_too_early(),
         "resolved_line_without_its_entries": _lines_without_entries(),
         "refunded_differs_from_its_entries": _differing_refunds(),
@@ -86,14 +104,62 @@ def _differing_allocated_buckets() -> int:
 
 
 def _differing_budgets() -> int:
-    bound = Hold.objects.filter(budget__isnull=False).values("budget")
-    rows = bound.annotate(
-        sum_held=Sum(F("amount") - F("captured") - F("released")), sum_spent=Sum(F("captured") - F("refunded"))
+    rows = BudgetUse.objects.values("budget").annotate(
+        sum_held=Sum(F("hold__amount") - F("hold__captured") - F("hold__released")),
+        sum_spent=Sum(F("hold__captured") - F("hold__refunded")),
     )
     sums = _sums(rows, "budget", ("held", "spent"))
     return _count_differing(
         (tuple(figures), sums.get(pk, (0, 0))) for pk, *figures in Budget.objects.values_list("pk", "held", "spent")
     )
+
+
+def _undecided_budgets() -> int:
+    """Budgets whose ceiling or excess is not what an owner decided last; a month begins with the ceiling before it."""
+    newest = BudgetChange.objects.filter(budget=OuterRef("pk")).order_by("-pk")
+    ceilings = newest.filter(kind=BudgetChangeKind.CEILING)
+    decided = Budget.objects.annotate(last_kind=Subquery(newest.values("kind")[:1]))
+    by_ceiling = decided.filter(last_kind=BudgetChangeKind.CEILING).exclude(excess=0).count()
+    by_excess = decided.filter(last_kind=BudgetChangeKind.EXCESS).exclude(excess=Subquery(newest.values("after")[:1]))
+    never = decided.filter(last_kind__isnull=True).exclude(excess=0).count()
+    told = decided.annotate(has_ceiling=Exists(ceilings), decided=Subquery(ceilings.values("after")[:1]))
+    differing = told.filter(has_ceiling=True).exclude(_same("decided")).count()
+    return by_ceiling + by_excess.count() + never + differing + _undecided_months()
+
+
+def _undecided_months() -> int:
+    """Months that nobody decided on, and that do not go on with the ceiling of the last month that was decided on."""
+    of_months = BudgetChange.objects.filter(
+        kind=BudgetChangeKind.CEILING, budget__scope=BudgetScope.WORKSPACE, account=OuterRef("account")
+    )
+    own = of_months.filter(budget=OuterRef("pk"))
+    earlier = of_months.filter(budget__month_date__lt=OuterRef("month_date")).order_by("-budget__month_date", "-pk")
+    months = Budget.objects.filter(scope=BudgetScope.WORKSPACE).exclude(Exists(own))
+    return months.annotate(begun=Subquery(earlier.values("after")[:1])).exclude(_same("begun")).count()
+
+
+def _same(field: str) -> Q:
+    return Q(amount=F(field)) | Q(**{"amount__isnull": True, f"{field}__isnull": True})
+
+
+def _undecided_plans() -> int:
+    newest = PlanChange.objects.filter(account=OuterRef("pk")).order_by("-pk").values("after")[:1]
+    return (
+        Account.objects.annotate(chosen=Subquery(newest)).filter(chosen__isnull=False).exclude(plan=F("chosen")).count()
+    )
+
+
+def _crossing_rows() -> int:
+    """Rows that tie two workspaces' credits together."""
+    crossing = (
+        HoldAllocation.objects.exclude(hold__account=F("grant__account")),
+        BudgetUse.objects.exclude(hold__account=F("budget__account")),
+        BudgetChange.objects.exclude(account=F("budget__account")),
+        Entry.objects.filter(grant__isnull=False).exclude(account=F("grant__account")),
+        Entry.objects.filter(hold__isnull=False).exclude(account=F("hold__account")),
+        Entry.objects.filter(line__isnull=False).exclude(account=F("line__hold__account")),
+    )
+    return sum(rows.count() for rows in crossing)
 
 
 def _closed_too_early() -> int:

@@ -4,6 +4,7 @@ Amounts are whole millicredits. Every function is one transaction (or joins the 
 outside. Rows are locked in one order everywhere: line and hold, budget, account, buckets.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -12,9 +13,15 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import F
 
+from billing import budgets
+from billing.amounts import MILLI as MILLI
+from billing.amounts import credits_text as credits_text
+from billing.budgets import OverBudgetError as OverBudgetError
+from billing.budgets import open_budget as open_budget
+from billing.kill_points import kill_point
 from billing.models import (
     Account,
-    Budget,
+    BudgetUse,
     Entry,
     EntryKind,
     Grant,
@@ -26,17 +33,14 @@ from billing.models import (
 )
 from billing.plans import PLANS
 
-MILLI = 1000
+logger = logging.getLogger(__name__)
+
 RETURNED_BONUS_LIFE = timedelta(days=30)
 STANDARD_ONLY = (GrantKind.DAILY, GrantKind.BONUS)
 
 
 class InsufficientCreditsError(Exception):
     """The workspace does not have what a hold needs."""
-
-
-class OverBudgetError(Exception):
-    """A hold would pass the campaign's budget, counting what is held and spent already."""
 
 
 class AlreadyResolvedError(Exception):
@@ -49,6 +53,10 @@ class NotSettledError(Exception):
 
 class RefundKeyReusedError(Exception):
     """A refund's key was used before, for another hold line."""
+
+
+class GrantKeyReusedError(Exception):
+    """An order's key was used before, for another grant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +93,6 @@ class _WayBack:
 
 _RELEASED = _WayBack(kind=EntryKind.RELEASE, source="held", counter="released", bonus="returned")
 _REFUNDED = _WayBack(kind=EntryKind.REFUND, source="spent", counter="refunded", bonus="refunded")
-
-
-def credits_text(amount_millicredits: int) -> str:
-    """Millicredits as decimal credits: 1500 → "1.5", 24000 → "24"."""
-    whole, rest = divmod(amount_millicredits, MILLI)
-    return f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
 
 
 def open_account(*, workspace_id: int, plan: str, now: datetime) -> None:
@@ -190,6 +192,45 @@ def give_bonus(
     )
 
 
+def give_order(
+    *,
+    workspace_id: int,
+    kind: str,
+    amount: int,
+    key: str,
+    note: str,
+    expires_at: datetime | None,
+    created_by_id: int,
+    now: datetime,
+) -> bool:
+    """Grant what an order says, in a person's name; False if that order was granted before.
+
+    :param kind: "purchased" or "bonus".
+    :param key: the order's own number, at most 100 characters.
+    :raises GrantKeyReusedError: the order was granted before, of another kind or amount.
+    :raises ValueError: amount is not positive.
+    """
+    order = f"order:{key}"
+    is_new = grant(
+        workspace_id=workspace_id,
+        kind=GrantKind(kind),
+        amount=amount,
+        key=order,
+        expires_at=expires_at,
+        note=note,
+        created_by_id=created_by_id,
+        now=now,
+    )
+    if not is_new:
+        first = Grant.objects.get(account__workspace_id=workspace_id, key=order)
+        if (first.kind, first.amount) != (kind, amount):
+            raise GrantKeyReusedError(
+                f"Under the key {key!r} {credits_text(first.amount)} {first.kind} credits were granted. Give this "
+                "grant a key of its own."
+            )
+    return is_new
+
+
 def top_up(*, workspace_id: int, now: datetime) -> Balance:
     """Grant today's and this month's credits of the plan if they were not yet, and tell what there is now.
 
@@ -220,12 +261,6 @@ def top_up(*, workspace_id: int, now: datetime) -> Balance:
     return balance(workspace_id=workspace_id) if missing else _balance(account)
 
 
-def open_budget(*, workspace_id: int, name: str, amount: int) -> int:
-    """Open a ceiling for a campaign and return its id. Amount in millicredits, above 0."""
-    account = Account.objects.get(workspace_id=workspace_id)
-    return Budget.objects.create(account=account, name=name, amount=amount).pk
-
-
 @transaction.atomic
 def hold(
     *,
@@ -240,25 +275,28 @@ def hold(
 
     :param tier: "standard" or "premium"; daily and bonus credits pay for standard checkpoints only.
     :raises InsufficientCreditsError: not enough credits for this tier.
-    :raises OverBudgetError: held + spent + this would pass the budget.
+    :param budget_id: a campaign's budget, in which it counts besides the workspace's month.
+    :raises OverBudgetError: held + spent + this would pass one of the budgets.
     :raises Budget.DoesNotExist: this workspace has no such budget.
     :raises ValueError: there is nothing to hold for.
     """
     if not amounts:
         raise ValueError("A hold needs an amount for each image; it was given none.")
     total = sum(amounts)
-    account = Account.objects.get(workspace_id=workspace_id)
-    # Before the top-up, whose grants lock the account: captures lock the budget first as well.
-    budget_used = _take_from_budget(account, budget_id, total)
+    account = Account.objects.select_related("workspace").get(workspace_id=workspace_id)
+    # Before the top-up, whose grants lock the account: captures lock the budgets first as well.
+    uses = budgets.take(budgets.of_holds(account, budget_id=budget_id, now=now), total=total)
     top_up(workspace_id=workspace_id, now=now)
     if not Account.objects.filter(pk=account.pk, available__gte=total).update(
         available=F("available") - total, held=F("held") + total
     ):
         raise _short_of(account, total)
-    held = Hold.objects.create(
-        account=account, budget_id=budget_id, budget_used=budget_used, key=key, amount=total, created_at=now
-    )
+    held = Hold.objects.create(account=account, key=key, amount=total, created_at=now)
+    for use in uses:
+        use.hold = held
+    BudgetUse.objects.bulk_create(uses)
     _allocate(held, tier=tier, now=now)
+    kill_point("in_open")
     HoldLine.objects.bulk_create(
         [HoldLine(hold=held, position=position, amount=amount) for position, amount in enumerate(amounts, start=1)],
         batch_size=1000,
@@ -278,6 +316,28 @@ def capture(*, line_id: int, amount: int, now: datetime) -> None:
     if not 0 <= amount <= line.amount:
         raise ValueError(f"Line {line_id} holds {line.amount} millicredits; {amount} cannot be captured.")
     _resolve(line, captured=amount, now=now)
+
+
+@transaction.atomic
+def settle(*, line_id: int, cost: int, micro_units: int, now: datetime) -> None:
+    """Settle a line on what was really used: never above what it holds, an overrun being the operator's.
+
+    :param cost: of the units, in millicredits.
+    :param micro_units: what was used, in millionths of the price's unit.
+    :raises AlreadyResolvedError: the line was captured or released before.
+    :raises ValueError: a figure is negative.
+    """
+    if cost < 0 or micro_units < 0:
+        raise ValueError(f"Line {line_id} cannot cost {cost} millicredits for {micro_units} millionths of a unit.")
+    line = HoldLine.objects.get(pk=line_id)
+    overrun = max(cost - line.amount, 0)
+    _resolve(line, captured=cost - overrun, overrun=overrun, micro_units=micro_units, now=now)
+    if overrun:
+        logger.error(
+            "hold line %s cost %s credits more than it held, at the operator's charge: its price's maximum is too low",
+            line_id,
+            credits_text(overrun),
+        )
 
 
 @transaction.atomic
@@ -313,9 +373,9 @@ def refund(*, line_id: int, key: str, now: datetime) -> int:
         return 0
     amount = line.captured
     Hold.objects.filter(pk=line.hold_id).update(refunded=F("refunded") + amount)
-    if line.hold.budget_id:
-        Budget.objects.filter(pk=line.hold.budget_id).update(spent=F("spent") - amount)
+    budgets.move(line.hold, held=0, spent=-amount)
     _lock(line.hold.account_id)
+    kill_point("in_refund")
     _give_back(line, _REFUNDED, key=entry_key, amount=amount, now=now)
     return amount
 
@@ -346,22 +406,6 @@ def _lock(account_id: int) -> None:
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), tzinfo=zone)
-
-
-def _take_from_budget(account: Account, budget_id: int | None, total: int) -> int | None:
-    """What the budget holds and has spent, this included; None without a budget."""
-    if budget_id is None:
-        return None
-    own = Budget.objects.filter(pk=budget_id, account=account)
-    taken = own.filter(amount__gte=F("held") + F("spent") + total).update(held=F("held") + total)
-    budget = own.get()
-    if not taken:
-        left = budget.amount - budget.held - budget.spent
-        raise OverBudgetError(
-            f"This needs {credits_text(total)} credits, and the budget of “{budget.name}” has {credits_text(left)} "
-            f"left of {credits_text(budget.amount)}. Raise budget_credits or ask for fewer images."
-        )
-    return budget.held + budget.spent
 
 
 def _short_of(account: Account, total: int) -> InsufficientCreditsError:
@@ -395,10 +439,10 @@ def _allocate(held: Hold, *, tier: str, now: datetime) -> None:
         )
 
 
-def _resolve(line: HoldLine, *, captured: int, now: datetime) -> None:
+def _resolve(line: HoldLine, *, captured: int, now: datetime, overrun: int = 0, micro_units: int | None = None) -> None:
     released = line.amount - captured
     if not HoldLine.objects.filter(pk=line.pk, resolved_at__isnull=True).update(
-        captured=captured, released=released, resolved_at=now
+        captured=captured, released=released, overrun=overrun, micro_units=micro_units, resolved_at=now
     ):
         raise AlreadyResolvedError(f"Hold line {line.pk} was settled before.")
     Hold.objects.filter(pk=line.hold_id).update(captured=F("captured") + captured, released=F("released") + released)
@@ -406,8 +450,7 @@ def _resolve(line: HoldLine, *, captured: int, now: datetime) -> None:
     if not HoldLine.objects.filter(hold=line.hold_id, resolved_at__isnull=True).exists():
         Hold.objects.filter(pk=line.hold_id).update(status=HoldStatus.CLOSED, closed_at=now)
     held = line.hold
-    if held.budget_id:
-        Budget.objects.filter(pk=held.budget_id).update(held=F("held") - line.amount, spent=F("spent") + captured)
+    budgets.move(held, held=-line.amount, spent=captured)
     _lock(held.account_id)
     if captured:
         move = _Move(held=-captured, spent=captured)

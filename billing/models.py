@@ -72,24 +72,101 @@ class Grant(models.Model):
         return f"{self.kind} {self.key}"
 
 
+class BudgetScope(models.TextChoices):
+    WORKSPACE = "workspace"
+    CAMPAIGN = "campaign"
+
+
 class Budget(models.Model):
-    """A ceiling on what one campaign may hold and spend together."""
+    """A ceiling on what may be held and spent together: of a campaign, or of the workspace in one month.
+
+    A workspace has a row for each month in which something was held, with or without a ceiling, so that a ceiling set
+    in the middle of a month counts the month from its first day. A hold counts in the month in which it was opened.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="budgets")
+    scope = models.CharField(max_length=10, choices=BudgetScope, default=BudgetScope.CAMPAIGN)
     name = models.CharField(max_length=120)
-    amount = models.BigIntegerField()
+    month_date = models.DateField(null=True, help_text="the first day of a workspace's month")
+    amount = models.BigIntegerField(null=True, help_text="the ceiling; null: none")
+    excess = models.BigIntegerField(default=0, help_text="what an owner allowed above the ceiling, this once")
     held = models.BigIntegerField(default=0)
     spent = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = (
-            models.CheckConstraint(condition=Q(amount__gt=0), name="budget_amount"),
-            *_never_negative("budget", "held", "spent"),
-            models.CheckConstraint(condition=Q(amount__gte=F("held") + F("spent")), name="budget_kept"),
+            models.CheckConstraint(condition=Q(scope__in=BudgetScope.values), name="budget_scope_known"),
+            models.CheckConstraint(
+                condition=Q(scope=BudgetScope.WORKSPACE, month_date__isnull=False)
+                | (~Q(scope=BudgetScope.WORKSPACE) & Q(month_date__isnull=True, amount__isnull=False)),
+                name="budget_of_a_month_or_with_a_ceiling",
+            ),
+            models.UniqueConstraint(
+                fields=("account", "month_date"),
+                condition=Q(scope=BudgetScope.WORKSPACE),
+                name="budget_once_a_month",
+            ),
+            models.CheckConstraint(condition=Q(amount__isnull=True) | Q(amount__gt=0), name="budget_amount"),
+            models.CheckConstraint(condition=Q(amount__isnull=False) | Q(excess=0), name="budget_excess_of_a_ceiling"),
+            *_never_negative("budget", "excess", "held", "spent"),
+            models.CheckConstraint(
+                condition=Q(amount__isnull=True) | Q(amount__gte=F("held") + F("spent") - F("excess")),
+                name="budget_kept",
+            ),
         )
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def used(self) -> int:
+        """What is held and spent, in millicredits."""
+        return self.held + self.spent
+
+    @property
+    def ceiling(self) -> int | None:
+        """The most that may be held and spent, in millicredits; None: no limit."""
+        return None if self.amount is None else self.amount + self.excess
+
+
+class BudgetChangeKind(models.TextChoices):
+    CEILING = "ceiling"
+    EXCESS = "excess"
+
+
+class BudgetChange(models.Model):
+    """An owner's decision on a budget, never changed afterwards (a trigger of the database refuses)."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="budget_changes")
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="changes")
+    key = models.CharField(max_length=64, help_text="made with the form: sent twice, it changes once")
+    kind = models.CharField(max_length=7, choices=BudgetChangeKind)
+    before = models.BigIntegerField(null=True)
+    after = models.BigIntegerField(null=True)
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, related_name="budget_changes")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("account", "key"), name="budget_change_once"),
+            models.CheckConstraint(condition=Q(kind__in=BudgetChangeKind.values), name="budget_change_kind_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} of budget {self.budget_id}"
+
+
+class PlanChange(models.Model):
+    """An owner's choice of a plan, never changed afterwards (a trigger of the database refuses)."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="plan_changes")
+    before = models.CharField(max_length=20)
+    after = models.CharField(max_length=20)
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, related_name="plan_changes")
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.before} to {self.after}"
 
 
 class HoldStatus(models.TextChoices):
@@ -105,14 +182,12 @@ class Hold(models.Model):
     """Credits set aside for one generation; closed when every line is captured or released."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="holds")
-    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, null=True, related_name="holds")
     key = models.CharField(max_length=160)
     status = models.CharField(max_length=6, choices=HoldStatus, default=HoldStatus.OPEN)
     amount = models.BigIntegerField()
     captured = models.BigIntegerField(default=0)
     released = models.BigIntegerField(default=0)
     refunded = models.BigIntegerField(default=0)
-    budget_used = models.BigIntegerField(null=True, help_text="the budget's held and spent, this hold included")
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
 
@@ -139,6 +214,26 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class BudgetUse(models.Model):
+    """That a hold counts in a budget, and where that budget stood once it did."""
+
+    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, related_name="budget_uses")
+    budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="uses")
+    used = models.BigIntegerField(help_text="the budget's held and spent, this hold included")
+    ceiling = models.BigIntegerField(null=True, help_text="its ceiling at that moment")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("hold", "budget"), name="budget_use_once"),
+            models.CheckConstraint(
+                condition=Q(ceiling__isnull=True) | Q(ceiling__gte=F("used")), name="budget_use_within_ceiling"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"hold {self.hold_id} in budget {self.budget_id}"
 
 
 class HoldAllocation(models.Model):
@@ -177,12 +272,17 @@ class HoldLine(models.Model):
     captured = models.BigIntegerField(default=0)
     released = models.BigIntegerField(default=0)
     refunded = models.BigIntegerField(default=0)
+    overrun = models.BigIntegerField(default=0, help_text="what it cost above the hold: the operator's, never charged")
+    micro_units = models.BigIntegerField(null=True, help_text="what was really used, in millionths of the price's unit")
     resolved_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=("hold", "position"), name="line_once"),
-            *_never_negative("line", "amount", "captured", "released", "refunded"),
+            *_never_negative("line", "amount", "captured", "released", "refunded", "overrun"),
+            models.CheckConstraint(
+                condition=Q(overrun=0) | Q(captured=F("amount")), name="line_overrun_above_the_whole_hold"
+            ),
             _refund_within_captured("line"),
             models.CheckConstraint(
                 condition=Q(resolved_at__isnull=True, captured=0, released=0)

@@ -6,12 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from django.db.models import BigIntegerField, Case, F, Q, QuerySet, Value, When
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
-from billing.models import Entry, EntryKind, GrantKind
+from billing.amounts import MILLI
+from billing.models import BudgetScope, BudgetUse, Entry, EntryKind, GrantKind
 from billing.plans import PLANS
 
-MILLI = 1000
 BUDGET_MARKS: Final = (50, 80, 100)
 
 
@@ -25,8 +25,8 @@ class CreditNewsKind(StrEnum):
 class CreditNews:
     """Something that happened. Amounts in millicredits; ``hold_id`` is the hold that did it, None for a grant.
 
-    ``amount`` is what was granted, what is available now that it is low, or the budget's ceiling; ``percent`` is the
-    budget's mark that was reached.
+    ``amount`` is what was granted, what is available now that it is low, or the budget's ceiling at that moment;
+    ``percent`` is the budget's mark that was reached, and ``is_workspace_budget`` tells a month's from a campaign's.
     """
 
     kind: CreditNewsKind
@@ -36,6 +36,7 @@ class CreditNews:
     note: str = ""
     budget: str = ""
     percent: int = 0
+    is_workspace_budget: bool = False
     hold_id: int | None = None
 
 
@@ -48,7 +49,8 @@ def happened(*, workspace_id: int, before: datetime | None = None, limit: int) -
     entries = _worth_telling(workspace_id)
     if before is not None:
         entries = entries.filter(created_at__lt=before)
-    newest = entries.select_related("grant", "hold__budget").order_by("-created_at", "-pk")[:limit]
+    newest = entries.select_related("grant", "hold").prefetch_related("hold__budget_uses__budget")
+    newest = newest.order_by("-created_at", "-pk")[:limit]
     return [news for entry in newest for news in _told(entry)]
 
 
@@ -60,14 +62,17 @@ def since(*, workspace_id: int, moment: datetime) -> QuerySet[Entry]:
 def _worth_telling(workspace_id: int) -> QuerySet[Entry]:
     # Daily grants come by themselves, and what one image gave back to an expired bucket is no gift.
     granted = Q(kind=EntryKind.GRANT, line__isnull=True) & ~Q(grant__kind=GrantKind.DAILY)
-    reached = Q()
-    for percent in BUDGET_MARKS:
-        reached |= Q(used__gte=F("budget") * percent, used__lt=F("budget") * percent + F("hold__amount") * 100)
-    held = Q(kind=EntryKind.HOLD) & (_goes_low() | reached)
+    held = Q(kind=EntryKind.HOLD) & (_goes_low() | Exists(_marks_reached()))
     entries = Entry.objects.filter(account__workspace_id=workspace_id, kind__in=(EntryKind.GRANT, EntryKind.HOLD))
-    return entries.annotate(low=_low(), used=F("hold__budget_used") * 100, budget=F("hold__budget__amount")).filter(
-        granted | held
-    )
+    return entries.annotate(low=_low()).filter(granted | held)
+
+
+def _marks_reached() -> QuerySet[BudgetUse]:
+    """What a budget had reached with an entry's hold and not without it."""
+    reached, after, ceiling = Q(), F("used") * 100, F("ceiling")
+    for percent in BUDGET_MARKS:
+        reached |= Q(after__gte=ceiling * percent, after__lt=ceiling * percent + F("hold__amount") * 100)
+    return BudgetUse.objects.filter(hold=OuterRef("hold")).annotate(after=after).filter(reached)
 
 
 def _low() -> Case:
@@ -95,16 +100,23 @@ def _told(entry: Entry) -> Iterator[CreditNews]:
         yield CreditNews(
             kind=CreditNewsKind.LOW, at=entry.created_at, amount=entry.available_after, hold_id=entry.hold_id
         )
-    hold = entry.hold
-    if hold is None or hold.budget is None or hold.budget_used is None:
+    if entry.hold:
+        for use in sorted(entry.hold.budget_uses.all(), key=lambda use: use.budget_id):
+            yield from _marks(use, amount=entry.hold.amount, at=entry.created_at)
+
+
+def _marks(use: BudgetUse, *, amount: int, at: datetime) -> Iterator[CreditNews]:
+    """The highest mark that a hold of ``amount`` took a budget to."""
+    if use.ceiling is None:
         return
-    after, before = hold.budget_used * 100, (hold.budget_used - hold.amount) * 100
-    if reached := [mark for mark in BUDGET_MARKS if before < hold.budget.amount * mark <= after]:
+    after, before = use.used * 100, (use.used - amount) * 100
+    if reached := [mark for mark in BUDGET_MARKS if before < use.ceiling * mark <= after]:
         yield CreditNews(
             kind=CreditNewsKind.BUDGET,
-            at=entry.created_at,
-            amount=hold.budget.amount,
-            budget=hold.budget.name,
+            at=at,
+            amount=use.ceiling,
+            budget=use.budget.name,
             percent=max(reached),
-            hold_id=hold.pk,
+            is_workspace_budget=use.budget.scope == BudgetScope.WORKSPACE,
+            hold_id=use.hold_id,
         )

@@ -41,7 +41,11 @@ class Bucket:
 
 @dataclass(frozen=True, kw_only=True)
 class Settlement:
-    """What became of a hold until now, in millicredits."""
+    """What became of a hold until now, in millicredits.
+
+    ``used_less`` is what came back of charged images because they took less than they could have; ``overrun`` what
+    they cost above the hold, at the operator's charge. Both only of a hold that is looked at by itself.
+    """
 
     images: int
     settled: int
@@ -50,6 +54,8 @@ class Settlement:
     released: int
     refunded: int
     closed_at: datetime | None
+    used_less: int = 0
+    overrun: int = 0
 
     @property
     def held(self) -> int:
@@ -92,7 +98,10 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One image's part of a hold, in millicredits. Unsettled while ``resolved_at`` is None."""
+    """One image's part of a hold, in millicredits. Unsettled while ``resolved_at`` is None.
+
+    ``micro_units`` is what the image really took, in millionths of its price's unit; None where nobody counted.
+    """
 
     id: int
     position: int
@@ -100,6 +109,8 @@ class Line:
     captured: int
     released: int
     refunded: int
+    overrun: int
+    micro_units: int | None
     resolved_at: datetime | None
 
 
@@ -184,7 +195,9 @@ def settlement(*, workspace_id: int, hold_id: int) -> Settlement | None:
     """What became of one hold; None if the workspace has no such hold."""
     if not Hold.objects.filter(pk=hold_id, account__workspace_id=workspace_id).exists():
         return None
-    return _settlements([hold_id])[hold_id]
+    charged = HoldLine.objects.filter(hold=hold_id, captured__gt=0)
+    sums = charged.aggregate(used_less=Sum("released", default=0), overrun=Sum("overrun", default=0))
+    return replace(_settlements([hold_id])[hold_id], **sums)
 
 
 def lines(*, workspace_id: int, hold_id: int, after: int = 0, limit: int = LINES_PAGE) -> LinePage:
@@ -193,7 +206,7 @@ def lines(*, workspace_id: int, hold_id: int, after: int = 0, limit: int = LINES
     :param after: the ``next`` of the page before this one.
     """
     own = HoldLine.objects.filter(hold_id=hold_id, hold__account__workspace_id=workspace_id, position__gt=after)
-    fields = ("id", "position", "amount", "captured", "released", "refunded", "resolved_at")
+    fields = ("id", "position", "amount", "captured", "released", "refunded", "overrun", "micro_units", "resolved_at")
     found = [Line(**row) for row in own.order_by("position").values(*fields)[: limit + 1]]
     return LinePage(lines=tuple(found[:limit]), next=found[limit - 1].position if len(found) > limit else None)
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 
 from campaigns.models import Campaign, Launch
+from inference import catalog
 from inference.models import Generation, Render, RenderStatus
 
 PROMPT_CHARACTERS = 80
@@ -40,6 +41,27 @@ class Origin:
     canceled: int
     expired: int
     is_repeated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricedAt:
+    """The price at which a hold's images were asked for."""
+
+    model: str
+    version: int
+    unit: str
+    millicredits: int
+
+
+def priced_at(hold_id: int) -> PricedAt | None:
+    """At what price a hold is settled; None where the catalogue no longer has its checkpoint."""
+    asked = Render.objects.filter(generation__hold=hold_id).values_list("checkpoint", "generation__price_version")
+    checkpoint, version = asked.order_by("pk").first() or ("", 0)
+    entry = catalog.load().get(checkpoint)
+    if entry is None:
+        return None
+    price = entry.price_of(version)
+    return PricedAt(model=entry.name, version=price.version, unit=price.unit, millicredits=price.millicredits)
 
 
 def images_of(line_ids: Collection[int]) -> dict[int, ChargedImage]:
@@ -81,6 +103,11 @@ def launched_campaigns(*, workspace_id: int) -> list[tuple[int, str]]:
     """Id and name of the campaigns that were ever launched, newest first, at most 200."""
     launched = Campaign.objects.filter(workspace_id=workspace_id, launches__number=1)
     return list(launched.order_by("-pk").values_list("pk", "name")[:CAMPAIGNS_OFFERED])
+
+
+def campaigns_of_budgets(budget_ids: Collection[int]) -> dict[int, int]:
+    """Budget id → the campaign whose ceiling it is."""
+    return dict(Campaign.objects.filter(budget__in=budget_ids).values_list("budget", "pk"))
 
 
 def _image(row: dict[str, Any]) -> ChargedImage:

@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from inference import catalog, previews, progress, styles
+from inference import catalog, previews, pricing, progress, styles
 from inference.catalog import CatalogEntry
 from inference.generate import Settings
 from inference.models import Generation, Render
 from inference.progress import RenderProgress
+from inference.requests import ImageRequest
 from inference.styles import Style
 
 PAGE = 8
@@ -116,7 +117,7 @@ def _result(render: Render, state: RenderProgress, now: datetime) -> Result:
         height=render.request["height"],
         seed=render.seed,
         prompt=render.request["prompt"],
-        price=catalog.entry(render.checkpoint).price.millicredits,
+        price=pricing.likely(ImageRequest.from_json(render.request), catalog.entry(render.checkpoint)),
         progress=state,
         preview=previews.data_uri(render.pk) if state.preview_key else "",
         mark=progress.mark(state, now=now),

@@ -121,7 +121,14 @@ def requests(settings: Settings, *, seed: int) -> tuple[ImageRequest, ...]:
 
 def estimate(settings: Settings) -> Estimate:
     """What a click would cost, in millicredits; holds whatever the prompt says."""
-    return pricing.estimate(images=settings.count, entry=catalog.entry(settings.checkpoint))
+    entry = catalog.entry(settings.checkpoint)
+    try:
+        delivered = size(settings, entry)
+    except RequestError:
+        delivered = None  # the sides are not typed yet
+    return pricing.estimate(
+        images=settings.count, entry=entry, size=delivered, num_inference_steps=settings.num_inference_steps
+    )
 
 
 def check(settings: Settings, *, now: datetime) -> None:

@@ -27,6 +27,7 @@ class Generation(models.Model):
     hold = models.OneToOneField("billing.Hold", on_delete=models.PROTECT, related_name="generation")
     key = models.CharField(max_length=160, help_text="the same key asks for the same generation again")
     request_hash = models.CharField(max_length=64)
+    price_version = models.PositiveIntegerField(default=1, help_text="of the catalogue entry's price when it was asked")
     settings = models.JSONField(null=True, help_text="the Studio form as it was sent; null for a campaign's launch")
     is_paused = models.BooleanField(default=False)
     deadline_at = models.DateTimeField(null=True)

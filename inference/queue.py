@@ -16,9 +16,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from billing import ledger
-from inference import pricing, turn
+from billing.kill_points import kill_point
+from inference import catalog, pricing, turn
 from inference.catalog import CatalogEntry
 from inference.models import UNFINISHED, Batch, Generation, Render, RenderStatus, Worker
+from inference.pricing import Used
 from inference.requests import JSON, ImageRequest
 from inference.turn import BatchSize
 
@@ -30,6 +32,8 @@ LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 3
 MAX_GIVEN_BACK = 20
 MAX_BACKOFF = timedelta(minutes=5)
+# What a clock may be off without anybody minding.
+CLOCK_SLACK = timedelta(seconds=10)
 
 
 class KeyReusedError(Exception):
@@ -109,6 +113,7 @@ def enqueue(
                 hold=held,
                 key=key,
                 request_hash=request_hash,
+                price_version=entry.price.version,
                 settings=settings,
                 deadline_at=deadline_at,
                 total=len(requests),
@@ -235,10 +240,11 @@ def finish_batch(*, batch: ClaimedBatch, now: datetime) -> None:
 
 
 @transaction.atomic
-def complete(*, render: Claimed, asset_id: Callable[[], int], seed: int, now: datetime) -> None:
+def complete(*, render: Claimed, asset_id: Callable[[], int], seed: int, used: Used, now: datetime) -> None:
     """Settle an image: the render has its asset and its credits are captured, in one transaction.
 
     :param asset_id: makes the asset's row; called inside the transaction, once the fence is known to hold.
+    :param used: what the image took, settled at the price that stood when it was asked for.
     :raises StaleAttemptError: the fence moved on; nothing is written.
     """
     row = _lock_attempt(render)
@@ -253,8 +259,11 @@ def complete(*, render: Claimed, asset_id: Callable[[], int], seed: int, now: da
         failure_code="",
         failure_reason="",
     )
+    kill_point("in_settle")
     _count(row.generation_id, RenderStatus.SUCCEEDED, 1)
-    ledger.capture(line_id=row.hold_line_id, amount=row.hold_line.amount, now=now)
+    version = Generation.objects.values_list("price_version", flat=True).get(pk=row.generation_id)
+    charged = pricing.charge(catalog.entry(row.checkpoint).price_of(version), used)
+    ledger.settle(line_id=row.hold_line_id, cost=charged.cost, micro_units=charged.micro_units, now=now)
 
 
 @transaction.atomic
@@ -321,6 +330,22 @@ def resume(*, generation_id: int) -> None:
 def reap(*, now: datetime) -> int:
     """Take back renders whose worker stopped renewing its lease; returns how many."""
     return _take_back(Q(lease_expires_at__lte=now), now)
+
+
+def rein_in(*, now: datetime) -> None:
+    """Shorten the pauses and leases that are longer than any: the clock was ahead when they were made, and went back.
+
+    Until then the renders would wait, and a dead worker's be missed, for as long as the clock was wrong.
+    """
+    too_late = Render.objects.filter(status=RenderStatus.QUEUED, not_before__gt=now + MAX_BACKOFF + CLOCK_SLACK)
+    too_late.update(not_before=now)
+    too_long = Render.objects.filter(status=RenderStatus.RUNNING, lease_expires_at__gt=now + LEASE + CLOCK_SLACK)
+    too_long.update(lease_expires_at=now + LEASE)
+
+
+def lend_anew(*, now: datetime) -> None:
+    """Begin every lease again: the clock jumped ahead, so that leases ran out in which no time has passed."""
+    Render.objects.filter(status=RenderStatus.RUNNING).update(lease_expires_at=now + LEASE)
 
 
 def bury(*, host: str, is_alive: Callable[[int], bool], now: datetime) -> int:
@@ -407,6 +432,8 @@ def _end_all(renders: QuerySet[Render], status: RenderStatus, *, code: str, reas
     )
     if rows:
         _count(rows[0].generation_id, status, len(rows))
+    if status == RenderStatus.CANCELED:
+        kill_point("in_cancel")
     for row in rows:
         ledger.release(line_id=row.hold_line_id, now=now)
     return len(rows)

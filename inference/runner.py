@@ -12,21 +12,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from numpy.typing import NDArray
 from PIL import Image
 
 from billing import clock
+from billing.kill_points import kill_point
 from gallery import library, renditions, storage
-from inference import catalog, framing, product_lock, queue
+from inference import catalog, framing, pricing, product_lock, queue
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
 from inference.engine.batching import BatchKey, batch_key
-from inference.engine.interface import EngineError, EngineInput, RenderEngine, Stopped
+from inference.engine.interface import EngineError, EngineInput, Progress, RenderEngine, Stopped
 from inference.heartbeat import Heartbeat
 from inference.models import Render, Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
 from inference.requests import TRIES, ImageRequest, retry_seed
 
 logger = logging.getLogger(__name__)
+
+NO_DATABASE = (OperationalError, InterfaceError)
+DATABASE_PATIENCE_S = 30.0  # less than the lease, which goes on being renewed meanwhile
+DATABASE_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +78,7 @@ class Runner:
             batch = queue.claim(worker=self.worker, batch_size_of=self._batch_size, now=clock.now())
             if batch is None:
                 return False
+            kill_point("after_claim")
             self._run(batch)
         return not self.is_stopping
 
@@ -86,23 +93,32 @@ class Runner:
         with Heartbeat(batch=batch, worker=self.worker) as pulse:
             unsettled = {render.id: render for render in batch.renders}
             try:
-                self._paint_all(batch, unsettled, pulse)
-            except Stopped:
-                self._hand_back(unsettled, code="shutdown", reason="The worker was asked to stop.")
-            except EngineError as error:
-                logger.warning("batch %s: %s", batch.id, error)
-                for render in unsettled.values():
-                    self._end(render, code=type(error).__name__, reason=f"{error} Nothing was charged.", error=error)
-            except OSError as error:
-                logger.exception("batch %s: storage", batch.id)
-                self._hand_back(unsettled, code="storage", reason=f"The picture could not be stored: {error}")
-            except Exception:
-                # Whatever it was, it must not be claimed for ever: it counts as an attempt of each.
-                logger.exception("batch %s", batch.id)
-                reason = "Something unexpected went wrong in the worker. Nothing was charged."
-                for render in unsettled.values():
-                    self._end(render, code="unexpected", reason=reason, error=None)
+                self._paint_or_end(batch, unsettled, pulse)
+            except NO_DATABASE:
+                logger.exception("batch %s: database", batch.id)
+                self._hand_back_patiently(unsettled)
         queue.finish_batch(batch=batch, now=clock.now())
+
+    def _paint_or_end(self, batch: ClaimedBatch, unsettled: dict[int, Claimed], pulse: Heartbeat) -> None:
+        try:
+            self._paint_all(batch, unsettled, pulse)
+        except Stopped:
+            self._hand_back(unsettled, code="shutdown", reason="The worker was asked to stop.")
+        except EngineError as error:
+            logger.warning("batch %s: %s", batch.id, error)
+            for render in unsettled.values():
+                self._end(render, code=type(error).__name__, reason=f"{error} Nothing was charged.", error=error)
+        except OSError as error:
+            logger.exception("batch %s: storage", batch.id)
+            self._hand_back(unsettled, code="storage", reason=f"The picture could not be stored: {error}")
+        except NO_DATABASE:
+            raise
+        except Exception:
+            # Whatever it was, it must not be claimed for ever: it counts as an attempt of each.
+            logger.exception("batch %s", batch.id)
+            reason = "Something unexpected went wrong in the worker. Nothing was charged."
+            for render in unsettled.values():
+                self._end(render, code="unexpected", reason=reason, error=None)
 
     def _paint_all(self, batch: ClaimedBatch, unsettled: dict[int, Claimed], pulse: Heartbeat) -> None:
         entry = catalog.entry(batch.renders[0].request.checkpoint)
@@ -146,12 +162,17 @@ class Runner:
         self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
     ) -> Iterator[tuple[_Work, NDArray[np.uint8]]]:
         ids = [work.render.id for work in works]
+
+        def report(progress: Progress) -> None:
+            kill_point("mid_render")
+            pulse.report(progress, render_ids=ids)
+
         pictures = self.engine.run(
             key,
             [_engine_input(work) for work in works],
             source=source,
             batch_size=self._batch_size(source.slug),
-            on_progress=lambda progress: pulse.report(progress, render_ids=ids),
+            on_progress=report,
             should_stop=lambda: self.is_stopping or pulse.is_lost,
         )
         for index, picture in pictures:
@@ -198,8 +219,10 @@ class Runner:
                     now=now,
                 ),
                 seed=work.seed,
+                used=pricing.used(key),
                 now=now,
             )
+        kill_point("after_settle")
 
     def _recipe(
         self, request: ImageRequest, source: CheckpointSource, key: BatchKey, *, sent: dict[str, object] | None
@@ -221,6 +244,23 @@ class Runner:
         for render in unsettled.values():
             with _stale_is_fine():
                 queue.give_back(render=render, code=code, reason=reason, now=clock.now())
+
+    def _hand_back_patiently(self, unsettled: dict[int, Claimed]) -> None:
+        """Hand back over a new connection, as soon as the database answers; what has its image by then is stale.
+
+        :raises django.db.Error: it did not answer for half a minute; the leases are left to run out.
+        """
+        ends_at = time.monotonic() + DATABASE_PATIENCE_S
+        while True:
+            connection.close()  # a broken one would stay broken
+            try:
+                self._hand_back(unsettled, code="database", reason="The database did not answer for a moment.")
+            except NO_DATABASE:
+                if time.monotonic() >= ends_at:
+                    raise
+                time.sleep(DATABASE_PAUSE_S)
+            else:
+                return
 
     def _end(
         self, render: Claimed, *, code: str, reason: str, error: EngineError | None, may_retry: bool = True

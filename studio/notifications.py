@@ -148,8 +148,8 @@ def _of_move(news: CreditNews) -> Notice:
         at=news.at,
         icon="chart-pie",
         tone="warn",
-        title=f"The budget of {news.budget} reached {news.percent} %",
-        details=(f"Held and spent count; its ceiling is {in_words(news.amount)}.",),
+        title=f"The budget {'for' if news.is_workspace_budget else 'of'} {news.budget} reached {news.percent} %",
+        details=(f"Held and spent count; its ceiling was {in_words(news.amount)}.",),
         hold_id=news.hold_id,
         leads_to="credits_hold",
     )

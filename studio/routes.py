@@ -8,6 +8,7 @@ from typing import Final
 from studio.http import Access, Route
 from studio.permissions import Action
 from studio.views import (
+    budgets,
     campaigns,
     credits,
     delivery,
@@ -245,6 +246,17 @@ PROJECTS: Final = (
 CREDITS: Final = (
     Route(path="credits/", view=credits.overview, name="credits", access=VIEW),
     Route(path="credits/usage/", view=credits.usage, name="credits_usage", access=VIEW),
+    Route(path="credits/budgets/", view=budgets.overview, name="credits_budgets", access=VIEW),
+    Route(path="credits/budgets/month/", view=budgets.ceiling, name="credits_ceiling", access=MANAGE_POST),
+    Route(path="credits/budgets/more/", view=budgets.more, name="credits_more", access=MANAGE_POST),
+    Route(
+        path="credits/budgets/<int:budget>/",
+        view=budgets.campaign_ceiling,
+        name="credits_campaign_ceiling",
+        access=MANAGE_POST,
+        objects=("budget",),
+    ),
+    Route(path="credits/plan/", view=budgets.plan, name="credits_plan", access=VIEW_MANAGE_FORM),
     Route(path="credits/statement.csv", view=credits.download, name="credits_csv", access=VIEW),
     Route(path="credits/holds/<int:hold>/", view=credits.hold, name="credits_hold", access=VIEW, objects=("hold",)),
 )

@@ -8,7 +8,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ EngineKind = Literal["diffusers", "provider"]
 Family = Literal["sd", "sdxl"]
 Dialect = Literal["natural", "tags", "pony", "score"]
 Tier = Literal["standard", "premium"]
+PriceUnit = Literal["image", "megapixel-step", "provider-unit"]
 
 # The interface's names of the noise schedulers; inference.engine.schedulers builds each of them.
 SCHEDULERS = ("Euler a", "Euler", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DDIM", "UniPC")
@@ -32,6 +33,8 @@ CAPABILITIES = frozenset(
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Every size must be whole for the VAE (8 px a latent cell) of both families.
 SIZE_STEP_PX = 8
+# Quantities are whole millionths of a unit, so that a pixel painted in one step is one of them.
+MICRO = 1_000_000
 
 
 class CatalogError(ValueError):
@@ -83,15 +86,35 @@ class Limits:
 
 @dataclass(frozen=True)
 class Price:
-    """Credits for one unit."""
+    """Credits for one unit, under a version that never changes. The last two only where a provider counts its own."""
 
-    unit: Literal["image"]
+    version: int
+    unit: PriceUnit
     credits: Decimal
+    likely_units: Decimal | None = None
+    maximum_units: Decimal | None = None
 
     @property
     def millicredits(self) -> int:
-        """The same as the ledger counts: in thousandths of a credit."""
+        """Of one unit, as the ledger counts: in thousandths of a credit."""
         return int(self.credits * 1000)
+
+    def micro_units(self, *, pixel_steps: int, provider_units: Decimal | None = None) -> int:
+        """How many millionths of the unit an image takes.
+
+        :param pixel_steps: pixels of the model's own size times the steps run.
+        :param provider_units: what a provider billed; the likely number where it did not tell.
+        """
+        if self.unit == "image":
+            return MICRO
+        if self.unit == "megapixel-step":
+            return pixel_steps
+        units = self.likely_units if provider_units is None else provider_units
+        return int((units or 0) * MICRO)
+
+    def cost(self, micro_units: int) -> int:
+        """What so many millionths of a unit cost, in thousandths of a credit, half of one rounded up."""
+        return (2 * micro_units * self.millicredits + MICRO) // (2 * MICRO)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +142,29 @@ class CatalogEntry:
     defaults: Defaults
     limits: Limits
     tier: Tier
-    price: Price
+    prices: tuple[Price, ...]
     config_folder: str | None
     available_from: date | None
     retired_on: date | None
     replaced_by: str | None
+
+    @property
+    def price(self) -> Price:
+        """What is asked today."""
+        return self.prices[-1]
+
+    @property
+    def usual_millicredits(self) -> int:
+        """What an image costs at the entry's own size and steps, in thousandths of a credit."""
+        width, height = self.sizes[0]
+        return self.price.cost(self.price.micro_units(pixel_steps=width * height * self.defaults.num_inference_steps))
+
+    def price_of(self, version: int) -> Price:
+        """The price of a version, so that what was asked for then is settled as it was agreed.
+
+        Today's, where that version was taken out of the file: no line is ever charged more than it holds.
+        """
+        return next((price for price in self.prices if price.version == version), self.price)
 
     def batch_size(self, device_class: str) -> int:
         """The one padded batch size of a device class ("cpu", "cuda-sm90"): its own, else that of its kind ("cuda").
@@ -173,7 +214,7 @@ def _read(table: _Table) -> CatalogEntry:
         defaults=_read_defaults(table.table("defaults")),
         limits=_read_limits(table.table("limits")),
         tier=cast(Tier, table.choice("tier", get_args(Tier))),
-        price=_read_price(table.table("price")),
+        prices=tuple(_read_price(each, version) for version, each in enumerate(table.tables("prices"), start=1)),
         config_folder=table.optional_text("config_folder"),
         available_from=table.optional_date("available_from"),
         retired_on=table.optional_date("retired_on"),
@@ -234,9 +275,16 @@ def _read_limits(table: _Table) -> Limits:
     return limits
 
 
-def _read_price(table: _Table) -> Price:
-    table.choice("unit", ("image",))
-    price = Price(unit="image", credits=table.credits("credits"))
+def _read_price(table: _Table, version: int) -> Price:
+    if table.integer("version", 1, 100_000) != version:
+        raise table.error("version", f"must be {version}: prices are counted from 1, the newest last")
+    unit = cast(PriceUnit, table.choice("unit", get_args(PriceUnit)))
+    price = Price(version=version, unit=unit, credits=table.credits("credits"))
+    if unit == "provider-unit":
+        likely, maximum = table.credits("likely_units"), table.credits("maximum_units")
+        if maximum < likely:
+            raise table.error("maximum_units", f"is {maximum}; it must be at least the {likely} that are likely")
+        price = replace(price, likely_units=likely, maximum_units=maximum)
     table.refuse_rest()
     return price
 
@@ -261,6 +309,15 @@ class _Table:
     def table(self, field: str) -> Self:
         value = self._take(field, dict, "must be a table")
         return type(self)(value, where=f"{self._where}: [{field}]")
+
+    def tables(self, field: str) -> list[Self]:
+        values = self._take(field, list, f"must be a list of tables, each under [[{field}]]")
+        if not values or not all(isinstance(value, dict) for value in values):
+            raise self.error(field, f"must be a list of tables, each under [[{field}]]")
+        return [
+            type(self)(value, where=f"{self._where}: [[{field}]] {number}")
+            for number, value in enumerate(values, start=1)
+        ]
 
     def text(self, field: str, *, pattern: re.Pattern[str] | None = None) -> str:
         value = cast(str, self._take(field, str, "must be a text"))

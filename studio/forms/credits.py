@@ -1,4 +1,4 @@
-"""Filters of the statement, the period of a usage report, and credits that an operator grants."""
+"""Filters of the statement, the period of a usage report, budgets, the plan, and credits that an operator grants."""
 
 import uuid
 from datetime import date, timedelta
@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from django import forms
 
+from billing.ledger import MILLI
+from billing.plans import PLANS
 from billing.statements import EVERY_KIND
 from studio.models import Workspace
+from studio.widgets import NumberWithUnit
 
 MAX_PERIOD = timedelta(days=366)
 SHOWN: Final[dict[str, tuple[str, tuple[str, ...] | None]]] = {
@@ -54,6 +57,53 @@ class PeriodForm(forms.Form):
         elif since and until and until - since >= MAX_PERIOD:
             self.add_error("since", "A report covers at most a year. Choose a later day here.")
         return cleaned
+
+
+class BudgetForm(forms.Form):
+    """A number of credits for a budget. The key makes a second click change nothing."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    amount_credits = forms.DecimalField(
+        label="Ceiling",
+        min_value=Decimal("0.001"),
+        max_value=1_000_000_000,
+        max_digits=13,
+        decimal_places=3,
+        widget=NumberWithUnit(unit="credits"),
+        error_messages={"required": "Give a number of credits."},
+    )
+
+    @property
+    def amount(self) -> int | None:
+        """What was given, in millicredits; None where nothing was. Only for a valid form."""
+        credits: Decimal | None = self.cleaned_data["amount_credits"]
+        return None if credits is None else int(credits * MILLI)
+
+
+class MonthForm(BudgetForm):
+    """The workspace's ceiling for a month; without one there is no limit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["amount_credits"]
+        field.label, field.required = "Credits a month", False
+        field.help_text = "From this month on. Empty: no limit."
+
+
+class ExcessForm(BudgetForm):
+    """What may be spent above the month's ceiling, this once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["amount_credits"].label = "More credits"
+        self.fields["amount_credits"].help_text = "This month only, above its ceiling."
+
+
+class PlanForm(forms.Form):
+    """A plan, and the one that stood there when the page was made."""
+
+    plan = forms.ChoiceField(choices=lambda: [(plan.slug, plan.name) for plan in PLANS.values()])
+    instead_of = forms.CharField(max_length=20)
 
 
 class GrantForm(forms.Form):

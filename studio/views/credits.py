@@ -93,11 +93,18 @@ def hold(request: StudioRequest, hold: int) -> HttpResponse:
     if settled is None:
         raise Http404
     page = statements.lines(workspace_id=request.workspace.pk, hold_id=hold, after=id_in_query(request, "after") or 0)
-    context = {"hold_id": hold, "lines": credit_words.lines(page), "next": page.next}
+    priced = charges.priced_at(hold)
+    unit = priced.unit if priced else "image"
+    context = {"hold_id": hold, "lines": credit_words.lines(page, unit=unit), "next": page.next}
     if request.htmx:
         return render(request, "credits/hold.html#lines", context)
     origin = charges.origins_of([hold]).get(hold)
-    context |= {"settled": settled, "origin": origin, "words": credit_words.settlement(settled, origin)}
+    context |= {
+        "settled": settled,
+        "origin": origin,
+        "words": credit_words.settlement(settled, origin),
+        "price": credit_words.price(priced) if priced else "",
+    }
     return render(request, "credits/hold.html", context)
 
 

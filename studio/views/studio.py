@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django_htmx.http import reswap, retarget, trigger_client_event
 
 from billing import clock
-from billing.ledger import InsufficientCreditsError
+from billing.ledger import InsufficientCreditsError, OverBudgetError
 from inference import catalog, feed, generate, offers, styles
 from inference.generate import Settings
 from inference.models import Generation, Render
@@ -23,7 +23,7 @@ from studio.generate_button import GenerateButton
 from studio.http import StudioRequest, unchanged
 from studio.ids import id_in_query
 
-REFUSALS = (RequestError, NotOfferedError, InsufficientCreditsError, KeyReusedError)
+REFUSALS = (RequestError, NotOfferedError, InsufficientCreditsError, OverBudgetError, KeyReusedError)
 CREDITS_MOVED = "credits-moved"
 # The styles that stand in the form at once; the others are one click away.
 FIRST_STYLES = 8

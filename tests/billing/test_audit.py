@@ -1,12 +1,15 @@
 """The audit finds nothing in sound books and each kind of damage in damaged ones, so it can fail."""
 
+from typing import Any
+
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
 
-from billing import audit, ledger
+from billing import audit, budgets, ledger, plan_choice
 from billing.models import Account, Entry
+from studio.models import User
 from tests.billing.conftest import Books
 
 
@@ -27,6 +30,12 @@ def used_books(db, make_workspace, bare_plan) -> Books:
     distorted = books.hold(1, key="distorted", budget_id=autumn)
     books.capture(distorted, 1)
     books.refund(distorted, "a distorted logo")
+    owner = User.objects.create(email="owner@example.com")
+    decided: dict[str, Any] = {"workspace_id": books.workspace_id, "by_id": owner.pk, "now": books.now}
+    budgets.set_month_ceiling(amount=40_000, key="1", **decided)
+    budgets.allow_more(amount=5_000, key="2", **decided)
+    budgets.set_campaign_ceiling(budget_id=autumn, amount=60_000, key="3", **decided)
+    plan_choice.choose(plan="plus", instead_of=bare_plan, **decided)
     return books
 
 
@@ -52,13 +61,18 @@ def test_books_of_no_workspace_have_no_findings(db):
 DAMAGES = {
     "account_differs_from_its_entries": "UPDATE billing_account SET granted = granted + 1, available = available + 1",
     "account_differs_from_its_buckets": "UPDATE billing_grant SET amount = amount + 1, available = available + 1",
-    "held_differs_from_open_holds": "UPDATE billing_account SET held = held - 1, available = available + 1",
+    "held_differs_from_open_holds": "UPDATE billing_account SET held = held - 1, available = available + 1 "
+    "WHERE held > 0",
     "hold_differs_from_its_lines": "UPDATE billing_holdline SET amount = amount + 1 WHERE resolved_at IS NULL",
     "hold_differs_from_its_allocations": "UPDATE billing_holdallocation SET captured = captured + 1 "
     "WHERE amount > captured + released",
     "bucket_differs_from_its_allocations": "UPDATE billing_grant SET spent = spent - 1, available = available + 1 "
     "WHERE spent > 0",
     "budget_differs_from_its_holds": "UPDATE billing_budget SET spent = spent - 1, held = held + 1",
+    "budget_differs_from_its_decisions": "UPDATE billing_budget SET amount = amount + 1",
+    "plan_differs_from_its_decisions": "UPDATE billing_account SET plan = 'max'",
+    "row_of_another_account": "UPDATE billing_holdallocation SET grant_id = (SELECT min(id) FROM billing_grant "
+    "WHERE account_id = (SELECT max(id) FROM billing_account)) WHERE id = (SELECT min(id) FROM billing_holdallocation)",
     "closed_hold_with_open_line": "UPDATE billing_hold SET status = 'closed', closed_at = created_at, "
     "released = amount - captured WHERE status = 'open'",
     "resolved_line_without_its_entries": "UPDATE billing_holdline SET released = amount, "
@@ -69,9 +83,33 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("finding", DAMAGES)
-def test_damage_done_behind_the_ledgers_back_is_found(used_books, finding):
+def test_damage_done_behind_the_ledgers_back_is_found(used_books, make_workspace, finding):
+    make_workspace("other", plan="free")
     damage(DAMAGES[finding])
     assert finding in findings()
+
+
+DECISIONS = [
+    ("excess = excess + 1", "month_date IS NOT NULL"),
+    ("excess = 1", "scope = 'campaign'"),
+    ("amount = NULL, excess = 0", "month_date IS NOT NULL"),
+]
+
+
+@pytest.mark.parametrize(("values", "which"), DECISIONS)
+def test_a_budget_that_no_owner_decided_on_is_found(used_books, values, which):
+    damage(f"UPDATE billing_budget SET {values} WHERE {which}")  # noqa: S608
+    assert findings() == {"budget_differs_from_its_decisions"}
+
+
+def test_a_month_that_does_not_go_on_with_the_ceiling_before_it_is_found(used_books):
+    used_books.later(days=31)
+    used_books.hold(1, key="next month")
+    assert findings() == set()
+    last = "(SELECT max(month_date) FROM billing_budget)"
+    for amount in ("amount + 1", "NULL"):
+        damage(f"UPDATE billing_budget SET amount = {amount} WHERE month_date = {last}")  # noqa: S608
+        assert findings() == {"budget_differs_from_its_decisions"}
 
 
 def test_every_invariant_can_fail(db):

@@ -4,10 +4,21 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
 
 from billing import ledger
-from billing.models import Account, Budget, Entry, Grant, Hold, HoldAllocation, HoldLine
+from billing.models import (
+    Account,
+    Budget,
+    BudgetChange,
+    BudgetUse,
+    Entry,
+    Grant,
+    Hold,
+    HoldAllocation,
+    HoldLine,
+)
+from studio.models import User
 from tests.conftest import NOW
 
-LEDGER = (Account, Grant, Budget, Hold, HoldAllocation, HoldLine, Entry)
+LEDGER = (Account, Grant, Budget, BudgetUse, BudgetChange, Hold, HoldAllocation, HoldLine, Entry)
 
 
 @pytest.fixture
@@ -21,6 +32,7 @@ def rows(books) -> dict[type[models.Model], int]:
         Account: books.account.pk,
         Grant: Grant.objects.get().pk,
         Budget: autumn,
+        BudgetUse: hold.budget_uses.get(budget=autumn).pk,
         Hold: hold.pk,
         HoldAllocation: hold.allocations.get().pk,
         HoldLine: books.line(hold, 2),
@@ -48,6 +60,18 @@ UPDATES = [
     (Budget, {"held": -1}, "budget_held"),
     (Budget, {"spent": -1}, "budget_spent"),
     (Budget, {"held": 6001}, "budget_kept"),
+    (Budget, {"held": 6002, "excess": 1}, "budget_kept"),
+    (Budget, {"excess": -1}, "budget_excess"),
+    (Budget, {"scope": "planet"}, "budget_scope_known"),
+    (Budget, {"scope": "workspace"}, "budget_of_a_month_or_with_a_ceiling"),
+    (Budget, {"month_date": NOW.date()}, "budget_of_a_month_or_with_a_ceiling"),
+    (Budget, {"amount": None}, "budget_of_a_month_or_with_a_ceiling"),
+    (
+        Budget,
+        {"scope": "workspace", "month_date": "2020-01-01", "amount": None, "excess": 1},
+        "budget_excess_of_a_ceiling",
+    ),
+    (BudgetUse, {"used": 9001}, "budget_use_within_ceiling"),
     (Hold, {"amount": -1, "captured": -1, "released": 0}, "hold_(amount|captured)"),
     (Hold, {"captured": -1}, "hold_captured"),
     (Hold, {"released": -1}, "hold_released"),
@@ -65,6 +89,8 @@ UPDATES = [
     (HoldLine, {"amount": -1}, "line_amount"),
     (HoldLine, {"captured": -1, "released": 2001, "resolved_at": NOW}, "line_captured"),
     (HoldLine, {"captured": 2001, "released": -1, "resolved_at": NOW}, "line_released"),
+    (HoldLine, {"overrun": -1}, "line_overrun"),
+    (HoldLine, {"overrun": 1}, "line_overrun_above_the_whole_hold"),
     (HoldLine, {"refunded": -1}, "line_refunded"),
     (HoldLine, {"refunded": 1}, "line_refund_within_captured"),
     (HoldLine, {"captured": 1}, "line_resolves_once_in_full"),
@@ -80,12 +106,33 @@ def test_an_update_that_breaks_the_books_is_refused(rows, model, values, constra
     refused(constraint, lambda: model.objects.filter(pk=rows[model]).update(**values))
 
 
-@pytest.mark.parametrize("model", [Account, Grant, Hold, HoldAllocation, HoldLine])
+@pytest.mark.parametrize("model", [Account, Grant, BudgetUse, Hold, HoldAllocation, HoldLine])
 def test_a_second_row_of_what_there_is_once_is_refused(rows, model):
     copy = model.objects.get(pk=rows[model])
     copy.pk = None
     # SQLite names the columns, PostgreSQL the constraint.
     refused("(?i)unique", copy.save)
+
+
+def test_a_second_budget_of_one_month_is_refused(rows):
+    month = Budget.objects.get(scope="workspace")
+    month.pk = None
+    refused("(?i)unique", month.save)
+
+
+def test_a_decision_of_an_unknown_kind_or_under_a_used_key_is_refused(rows):
+    owner = User.objects.create(email="owner@example.com")
+    decision = {
+        "account_id": rows[Account],
+        "budget_id": rows[Budget],
+        "kind": "excess",
+        "key": "form",
+        "created_by": owner,
+        "created_at": NOW,
+    }
+    refused("budget_change_kind_known", lambda: BudgetChange.objects.create(**(decision | {"kind": "whim"})))
+    BudgetChange.objects.create(**decision)
+    refused("(?i)unique", lambda: BudgetChange.objects.create(**decision))
 
 
 def test_a_second_entry_under_the_same_key_is_refused(rows):
@@ -105,13 +152,14 @@ def test_an_entry_of_an_unknown_kind_or_that_does_not_balance_is_refused(rows, v
 
 def test_every_constraint_of_the_ledger_is_among_those_broken_here():
     broken = " ".join(constraint for _, _, constraint in UPDATES) + " entry_kind_known entry_balances account_granted"
+    broken += " budget_change_kind_known"
     checks = [
         constraint.name
         for model in LEDGER
         for constraint in model._meta.constraints
         if isinstance(constraint, models.CheckConstraint)
     ]
-    assert len(checks) > 25
+    assert len(checks) > 30
     alternatives = broken.replace("account_(", "account_").replace("hold_(amount|captured)", "hold_amount")
     assert [name for name in checks if name not in alternatives] == []
 

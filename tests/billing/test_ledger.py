@@ -504,3 +504,30 @@ def test_a_budget_of_another_workspace_cannot_be_used(books, make_workspace, bar
 )
 def test_millicredits_are_written_as_decimal_credits(millicredits, text):
     assert ledger.credits_text(millicredits) == text
+
+
+# --- real units ------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_settled_on_what_was_really_used_and_never_above_what_it_holds(books, caplog):
+    books.grant(10)
+    hold = books.hold(4, 4)
+    ledger.settle(line_id=books.line(hold, 1), cost=2500, micro_units=7, now=books.now)
+    assert not caplog.records
+    ledger.settle(line_id=books.line(hold, 2), cost=9000, micro_units=30, now=books.now)
+    figures = list(hold.lines.order_by("position").values_list("captured", "released", "overrun", "micro_units"))
+    assert figures == [(2500, 1500, 0, 7), (4000, 0, 5000, 30)]
+    assert books.account.spent == 6500
+    assert "cost 5 credits more than it held, at the operator's charge" in caplog.text
+
+
+def test_a_line_is_settled_once_and_not_on_figures_below_nothing(books):
+    books.grant(10)
+    line_id = books.line(books.hold(4))
+    for figures in ({"cost": -1, "micro_units": 0}, {"cost": 0, "micro_units": -1}):
+        with pytest.raises(ValueError, match="cannot cost"):
+            ledger.settle(line_id=line_id, now=books.now, **figures)
+    ledger.settle(line_id=line_id, cost=0, micro_units=0, now=books.now)
+    assert books.balance() == {"granted": 10, "available": 10}
+    with pytest.raises(AlreadyResolvedError):
+        ledger.settle(line_id=line_id, cost=0, micro_units=0, now=books.now)

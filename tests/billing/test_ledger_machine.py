@@ -1,4 +1,4 @@
-"""Any order of ledger moves, refunds and expiries among them, leaves it where a much simpler model stands."""
+"""Any order of ledger moves, refunds, expiries and owners' decisions leaves it where a much simpler model stands."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from billing import audit, ledger
+from billing import audit, budgets, ledger
+from billing.budgets import BudgetRefusedError
 from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, NotSettledError, OverBudgetError
-from billing.models import Budget, Grant, GrantKind
+from billing.models import Budget, BudgetScope, Grant, GrantKind, HoldLine
 from billing.plans import PLANS, Plan
-from studio.models import Workspace
+from studio.models import User, Workspace
 from tests.conftest import NOW
 
 BUDGET = 40
@@ -56,6 +57,7 @@ class HeldModel:
     parts: list[tuple[Bucket, int]]
     captured: list[tuple[Bucket, int]] = field(default_factory=list)
     is_budgeted: bool = False
+    month: "MonthModel | None" = None
     lines: list[Line] = field(default_factory=list)
 
     def take(self, amount: int, *, from_the_end: bool) -> list[tuple[Bucket, int]]:
@@ -67,6 +69,23 @@ class HeldModel:
         by_bucket = dict(taken)
         self.parts = [(bucket, left - by_bucket[bucket]) for bucket, left in self.parts]
         return taken
+
+
+@dataclass(eq=False)
+class MonthModel:
+    """The workspace's budget of one month."""
+
+    amount: int | None
+    excess: int = 0
+    held: int = 0
+    spent: int = 0
+
+    def has_room(self, amount: int) -> bool:
+        return self.amount is None or self.held + self.spent + amount <= self.amount + self.excess
+
+    @property
+    def figures(self) -> tuple[int | None, int, int, int]:
+        return self.amount, self.excess, self.held, self.spent
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -81,6 +100,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.lines: list[Line] = []
         self.holds = 0
         self.budget_held = self.budget_spent = 0
+        self.months: dict[str, MonthModel] = {}
+        self.month_ceiling: int | None = None
+        self.forms = 0
+        self.owner = User.objects.create(email="owner@example.com")
         self.workspace = Workspace.objects.create(slug="any", name="Any")
         ledger.open_account(workspace_id=self.workspace.pk, plan="bare", now=self.now)
         self.budget_id = ledger.open_budget(workspace_id=self.workspace.pk, name="Any", amount=BUDGET)
@@ -108,6 +131,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(amounts=AMOUNTS, tier=st.sampled_from(["standard", "standard", "premium"]), is_budgeted=st.booleans())
     def hold(self, amounts: list[int], tier: str, is_budgeted: bool) -> None:
         total = sum(amounts)
+        month = self._month()
+        if not month.has_room(total):
+            with pytest.raises(OverBudgetError):
+                self._hold(amounts, tier, is_budgeted)
+            return
         if is_budgeted and self.budget_held + self.budget_spent + total > BUDGET:
             with pytest.raises(OverBudgetError):
                 self._hold(amounts, tier, is_budgeted)
@@ -122,7 +150,10 @@ class LedgerMachine(RuleBasedStateMachine):
                 self._hold(amounts, tier, is_budgeted)
             return
         held = self._hold(amounts, tier, is_budgeted)
-        model = HeldModel(parts=[], is_budgeted=is_budgeted)
+        model = HeldModel(parts=[], is_budgeted=is_budgeted, month=month)
+        # A refused hold makes no row either.
+        self.months[self._month_name()] = month
+        month.held += total
         for bucket in sorted(usable, key=self._expiry):
             part = min(total, bucket.available)
             total -= part
@@ -144,6 +175,48 @@ class LedgerMachine(RuleBasedStateMachine):
             budget_id=self.budget_id if is_budgeted else None,
         )
 
+    def _month_name(self) -> str:
+        return f"{self.now:%B %Y}"
+
+    def _month(self) -> MonthModel:
+        return self.months.get(self._month_name()) or MonthModel(amount=self.month_ceiling)
+
+    @rule(amount=st.sampled_from([None, 1, 20, 40, 60]))
+    def set_the_months_ceiling(self, amount: int | None) -> None:
+        month = self._month()
+        if amount is not None and amount < month.held + month.spent:
+            with pytest.raises(BudgetRefusedError):
+                self._decide(budgets.set_month_ceiling, amount)
+            return
+        self._decide(budgets.set_month_ceiling, amount)
+        self.months[self._month_name()] = month
+        self.month_ceiling = month.amount = amount
+        month.excess = 0
+
+    @rule(amount=st.integers(1, 9))
+    def allow_more_this_month(self, amount: int) -> None:
+        month = self._month()
+        if month.amount is None:
+            with pytest.raises(BudgetRefusedError):
+                self._decide(budgets.allow_more, amount)
+            return
+        self._decide(budgets.allow_more, amount)
+        self.months[self._month_name()] = month
+        month.excess += amount
+
+    def _decide(self, verb, amount: int | None) -> None:
+        self.forms += 1
+        decision = partial(
+            verb,
+            workspace_id=self.workspace.pk,
+            amount=amount,
+            key=f"form {self.forms}",
+            by_id=self.owner.pk,
+            now=self.now,
+        )
+        assert decision() is True
+        assert decision() is False
+
     def _expiry(self, bucket: Bucket) -> tuple[bool, datetime, int]:
         return bucket.expires_at is None, bucket.expires_at or NOW, self.buckets.index(bucket)
 
@@ -159,6 +232,18 @@ class LedgerMachine(RuleBasedStateMachine):
         line.is_resolved = True
         line.captured = captured
         self._settle(line, captured)
+
+    @precondition(lambda self: any(not line.is_resolved for line in self.lines))
+    @rule(data=st.data(), cost=st.integers(0, 12))
+    def settle_on_real_units(self, data: st.DataObject, cost: int) -> None:
+        """What an image really took may cost less than was held, or more: the rest is the operator's."""
+        line = data.draw(st.sampled_from([line for line in self.lines if not line.is_resolved]))
+        ledger.settle(line_id=line.pk, cost=cost, micro_units=cost * 7, now=self.now)
+        line.is_resolved = True
+        line.captured = min(cost, line.amount)
+        self._settle(line, line.captured)
+        row = HoldLine.objects.get(pk=line.pk)
+        assert (row.captured, row.overrun, row.micro_units) == (line.captured, cost - line.captured, cost * 7)
 
     def _settle(self, line: Line, captured: int) -> None:
         for bucket, part in line.hold.take(captured, from_the_end=False):
@@ -179,12 +264,16 @@ class LedgerMachine(RuleBasedStateMachine):
         if line.hold.is_budgeted:
             self.budget_held -= line.amount
             self.budget_spent += captured
+        assert line.hold.month
+        line.hold.month.held -= line.amount
+        line.hold.month.spent += captured
 
     @precondition(lambda self: any(line.is_resolved for line in self.lines))
     @rule(data=st.data(), is_capture=st.booleans())
     def resolve_again(self, data: st.DataObject, is_capture: bool) -> None:
         line = data.draw(st.sampled_from([line for line in self.lines if line.is_resolved]))
-        resolve = partial(ledger.capture, amount=line.amount) if is_capture else ledger.release
+        settle = partial(ledger.settle, cost=line.amount, micro_units=1)
+        resolve = settle if is_capture else ledger.release
         with pytest.raises(AlreadyResolvedError):
             resolve(line_id=line.pk, now=self.now)
 
@@ -233,6 +322,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.buckets.append(Bucket(f"refunded:{line.pk}", GrantKind.BONUS, until, returned))
         if line.hold.is_budgeted:
             self.budget_spent -= line.captured
+        assert line.hold.month
+        line.hold.month.spent -= line.captured
 
     @rule()
     def expire(self) -> None:
@@ -259,6 +350,9 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (balance.available, balance.held, balance.spent, balance.expired) == (sums or (0, 0, 0, 0))
         budget = Budget.objects.get(pk=self.budget_id)
         assert (budget.held, budget.spent) == (self.budget_held, self.budget_spent)
+        months = Budget.objects.filter(scope=BudgetScope.WORKSPACE)
+        rows = months.values_list("name", "amount", "excess", "held", "spent")
+        assert {name: tuple(rest) for name, *rest in rows} == {name: m.figures for name, m in self.months.items()}
 
 
 def test_the_ledger_agrees_with_a_simple_model_whatever_happens_in_whatever_order(db, monkeypatch):

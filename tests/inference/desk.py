@@ -8,11 +8,13 @@ from typing import Any
 from gallery import library, storage
 from inference import catalog, queue
 from inference.models import Generation, Render, Worker
+from inference.pricing import Used
 from inference.queue import Claimed, ClaimedBatch, QueuedRequest
 from inference.requests import image_request
 from tests.conftest import NOW
 
 PICTURE = b"the bytes of a finished picture"
+USED = Used(pixel_steps=256 * 256 * 12)
 _pids = count(1000)
 
 
@@ -54,7 +56,7 @@ def hang(workspace_id: int, now: datetime) -> Callable[[], int]:
 
 
 def complete(render: Claimed, *, now: datetime = NOW, seed: int = 1) -> None:
-    queue.complete(render=render, asset_id=hang(render.workspace_id, now), seed=seed, now=now)
+    queue.complete(render=render, asset_id=hang(render.workspace_id, now), seed=seed, used=USED, now=now)
 
 
 class Desk:

@@ -48,6 +48,7 @@ DAMAGES = {
     "charged_without_image": "UPDATE inference_render SET status = 'failed', asset_id = NULL "
     "WHERE status = 'succeeded'",
     "image_not_charged": "UPDATE billing_holdline SET captured = 0, released = amount WHERE captured > 0",
+    "charge_differs_from_its_price": "UPDATE billing_holdline SET micro_units = 2 * micro_units WHERE captured > 0",
     "line_of_another_hold": "UPDATE inference_render SET generation_id = (SELECT min(id) FROM inference_generation)",
     "image_without_its_file": "UPDATE gallery_asset SET sha256 = 'that of other bytes'",
     "generation_counts_differ": "UPDATE inference_generation SET failed = 0 WHERE failed > 0",

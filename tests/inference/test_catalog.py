@@ -37,7 +37,7 @@ def checkpoint(folder: Path, *, pipeline: str = "StableDiffusionPipeline", in_ch
 
 def test_every_entry_is_read_and_the_starter_comes_first():
     assert list(catalog.load()) == ["starter", "sd-1-5", "sdxl-base"]
-    assert catalog.entry("starter").price == catalog.Price(unit="image", credits=Decimal(1))
+    assert catalog.entry("starter").prices == (catalog.Price(version=1, unit="image", credits=Decimal(1)),)
 
 
 @pytest.mark.parametrize("slug", catalog.load())
@@ -92,8 +92,18 @@ def test_a_device_class_has_its_own_batch_size_or_that_of_its_kind():
             "guidance_scale = [15, 1]",
             r"\[limits\]: guidance_scale: .* \[minimum, maximum\]",
         ),
-        ("credits = 1", "credits = 0.0001", r"\[price\]: credits: is 0.0001; .* three decimals"),
-        ("credits = 1", "credits = -1", r"\[price\]: credits: is -1"),
+        ("credits = 1", "credits = 0.0001", r"\[\[prices\]\] 1: credits: is 0.0001; .* three decimals"),
+        ("credits = 1", "credits = -1", r"\[\[prices\]\] 1: credits: is -1"),
+        ("version = 1", "version = 2", r"\[\[prices\]\] 1: version: must be 1"),
+        ('unit = "image"', 'unit = "pixel"', r"\[\[prices\]\] 1: unit: .* choose one of: image, megapixel-step"),
+        ('unit = "image"', 'unit = "provider-unit"', r"\[\[prices\]\] 1: likely_units: is missing"),
+        ("credits = 1", "credits = 1\ndiscount = 2", r"\[\[prices\]\] 1: discount: is not a field"),
+        (
+            'unit = "image"',
+            'unit = "provider-unit"\nlikely_units = 3\nmaximum_units = 2',
+            r"\[\[prices\]\] 1: maximum_units: is 2; it must be at least the 3 that are likely",
+        ),
+        ("[[prices]]", "[prices]", r"prices: is .*; it must be a list of tables, each under \[\[prices\]\]"),
         ("[source]\n", '[source]\nrepo = "a/b"\n', r"\[source\]: repo: give either"),
         ('folder = "inference/starter/checkpoint"', 'repo = "a/b"', r"\[source\]: revision: give a revision"),
         ("speed = 5", 'speed = 5\nreplaced_by = "sd-9"', 'starter.toml: replaced_by: there is no entry "sd-9"'),
@@ -116,7 +126,7 @@ def test_the_readme_documents_every_field_and_nothing_else():
         "source": catalog.Source,
         "defaults": catalog.Defaults,
         "limits": catalog.Limits,
-        "price": catalog.Price,
+        "prices": catalog.Price,
     }
     for name, part in nested.items():
         for field in dataclasses.fields(part):

@@ -14,7 +14,7 @@ from billing.models import Budget, Entry, Hold, HoldLine
 from inference import catalog, queue
 from inference.models import Batch, Generation, Render, RenderStatus, Worker
 from inference.queue import KeyReusedError, StaleAttemptError
-from tests.inference.desk import Desk, claim, claimed_ids, complete, queued, worker
+from tests.inference.desk import USED, Desk, claim, claimed_ids, complete, queued, worker
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_a_settlement_that_fails_half_way_leaves_the_render_running_and_nothing_
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="disk is full"):
-        queue.complete(render=batch.renders[0], asset_id=no_asset, seed=1, now=desk.now)
+        queue.complete(render=batch.renders[0], asset_id=no_asset, seed=1, used=USED, now=desk.now)
     assert states([render_id]) == ["running"]
     assert spent(desk) == (1, 0)
 

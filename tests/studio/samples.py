@@ -20,6 +20,7 @@ from uuid import uuid4
 import numpy as np
 from django.db.models import Model
 
+from billing import ledger
 from campaigns.entered import Entered
 from campaigns.models import Campaign, Cell, Draft, Photo, Product
 from gallery import library, projects, review, storage
@@ -186,6 +187,11 @@ def render(made: Samples) -> Render:
     found = Render.objects.filter(generation=made["generation"]).earliest("pk")
     previews.store({found.pk: np.zeros((8, 8, 3), dtype=np.uint8)})
     return found
+
+
+@sample("budget")
+def budget(made: Samples) -> int:
+    return ledger.open_budget(workspace_id=made.workspace.pk, name="Autumn", amount=50_000)
 
 
 @sample("hold")

@@ -3,14 +3,18 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from billing import clock, ledger
-from inference import queue
+from inference import catalog, queue
+from inference.catalog import Price
 from inference.models import Generation, Render
-from tests.inference.desk import Desk, complete, take, worker
+from inference.pricing import Used
+from tests.inference.desk import Desk, complete, hang, take, worker
 from tests.studio.page_text import found_in, words
 
 
@@ -70,6 +74,26 @@ def test_why_less_was_charged_than_estimated_is_said_in_words(browser, studio_im
     queue.cancel(generation_id=studio_images.pk, now=desk.now)
     page = words(browser("viewer").get("/w/acme/credits/"))
     assert "Estimated 4 credits, charged 2: 1 failed, 1 canceled, at no cost. 1 credit came back after review." in page
+
+
+def test_real_units_are_told_image_by_image_with_the_price_they_were_asked_at(browser, workspace, desk, monkeypatch):
+    first = Price(version=1, unit="image", credits=Decimal(9))
+    second = Price(version=2, unit="megapixel-step", credits=Decimal(2))
+    entry = replace(catalog.entry("starter"), prices=(first, second))
+    monkeypatch.setattr(catalog, "load", lambda: {"starter": entry})
+    generation, _ = desk.ask(3)
+    used = (Used(pixel_steps=500_000), Used(pixel_steps=2_500_000))
+    for render, taken in zip(take(worker(), at_most=2, now=desk.now).renders, used, strict=True):
+        queue.complete(render=render, asset_id=hang(workspace.pk, desk.now), seed=1, used=taken, now=desk.now)
+    queue.cancel(generation_id=generation.pk, now=desk.now)
+    page = words(browser("viewer").get(f"/w/acme/credits/holds/{generation.hold_id}/"))
+    held = 320 * 224 * 12 * 2 // 1000
+    assert "2 credits a megapixel-step (price list 2 of Starter)" in page
+    assert f"Took 0.5 megapixel-steps, held {ledger.credits_text(held)} credits" in page
+    assert f"Took 2.5 megapixel-steps, {ledger.credits_text(5000 - held)} credits above what was held" in page
+    assert "1 canceled, at no cost;" in page
+    assert f"{ledger.credits_text(held - 1000)} credits less because images took fewer units" in page
+    assert f"{ledger.credits_text(5000 - held)} credits above that are not yours to pay." in page
 
 
 def test_the_statement_is_filtered_by_kind_and_unknown_filters_change_nothing(browser, studio_images):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing import clock, ledger
+from billing import budgets, clock, ledger
 from inference import catalog, feed, generate, queue
 from inference.models import Batch, Generation, Render
 from tests.inference.desk import complete, take, worker
@@ -101,6 +101,16 @@ def test_short_of_credits_says_by_how_much_and_a_click_still_holds_nothing(produ
     assert (refused.status_code, refused["HX-Retarget"]) == (422, "#cost")
     assert not Generation.objects.exists()
     assert "• 1 credit" in words(estimate(producer, count="1"))
+
+
+def test_a_click_above_the_months_budget_says_so_and_holds_nothing(producer, workspace, people):
+    budgets.set_month_ceiling(
+        workspace_id=workspace.pk, amount=1000, key="first", by_id=people["owner"].pk, now=clock.now()
+    )
+    refused = producer.post(STUDIO, MUG, headers=HTMX)
+    assert (refused.status_code, refused["HX-Retarget"]) == (422, "#cost")
+    assert "budget" in words(refused)
+    assert not Generation.objects.exists()
 
 
 def test_the_form_comes_back_as_it_was_left_and_only_to_who_left_it(producer, browser):
