@@ -135,5 +135,6 @@ def test_a_mark_takes_three_queries_however_often_images_were_asked_for_again(
         again(campaign)
         finish()
     again(campaign)
+    now = clock.now()
     with django_assert_num_queries(3):
-        sheet_changes.mark(workspace_id=campaign.workspace_id, campaign_id=campaign.pk, now=clock.now())
+        sheet_changes.mark(workspace_id=campaign.workspace_id, campaign_id=campaign.pk, now=now)
