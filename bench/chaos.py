@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from drill.servers import Server
+    from drill.servers import CrashingServer, Server
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
@@ -55,7 +55,7 @@ def parse() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def servers(options: argparse.Namespace, folder: Path) -> "Iterator[tuple[Server, Server]]":
+def servers(options: argparse.Namespace, folder: Path) -> "Iterator[tuple[Server, CrashingServer]]":
     """The database and the broker of the drill, ended after it."""
     from drill.servers import Embedded, Postgres, Redis, Sqlite, redis_program
 
@@ -89,7 +89,7 @@ def prepare_environment(folder: Path, database_url: str, broker_url: str) -> Non
     django.setup()
 
 
-def run(options: argparse.Namespace, folder: Path, database: "Server", broker: "Server") -> int:
+def run(options: argparse.Namespace, folder: Path, database: "Server", broker: "CrashingServer") -> int:
     """The drill and its recount, told; the exit code."""
     from drill.command import Drill, Options, problems
 
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace, folder: Path, database: "Server", broker: "
     return 1 if found else 0
 
 
-def control(options: argparse.Namespace, folder: Path, database: "Server", broker: "Server") -> int:
+def control(options: argparse.Namespace, folder: Path, database: "Server", broker: "CrashingServer") -> int:
     """What Celery alone makes of the same kills; exit code 0 only if it loses work, as it must."""
     from drill import control
 

@@ -14,6 +14,7 @@ from campaigns.launch import newest_renders
 from campaigns.models import Campaign, Cell
 from campaigns.slugs import slug
 from gallery import storage
+from gallery.csv_text import quoted
 from inference.models import Render
 
 COLUMNS = (
@@ -21,7 +22,6 @@ COLUMNS = (
     "height", "seed", "checkpoint", "prompt", "status", "credits_estimated", "credits_charged", "lock_max_diff",
     "lock_mean_diff", "placement",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,23 +97,23 @@ def _table(campaign: Campaign, images: Iterable[ExportedImage]) -> str:
 def _row(campaign: Campaign, exported: ExportedImage) -> dict[str, object]:
     cell, render, asset = exported.cell, exported.render, exported.render.asset
     certificate = (asset.certificate or {}) if asset else {}
-    axes = {f"axis_{name}": _text(cell.axes[name]) for name in campaign.axes}
+    axes = {f"axis_{name}": quoted(cell.axes[name]) for name in campaign.axes}
     return {
         "render": render.pk,
-        "cell": _text(cell.key),
-        "sku": _text(cell.product.sku if cell.product else ""),
-        "channel": _text(cell.channel),
+        "cell": quoted(cell.key),
+        "sku": quoted(cell.product.sku if cell.product else ""),
+        "channel": quoted(cell.channel),
         "image": exported.image,
-        "photo": _text(exported.photo),
+        "photo": quoted(exported.photo),
         "photo_sha256": cell.photo.upload.source_sha256 if cell.photo else "",
-        "file": _text(exported.file),
-        "lock_mask": _text(exported.lock_mask),
+        "file": quoted(exported.file),
+        "lock_mask": quoted(exported.lock_mask),
         "sha256": asset.sha256 if asset else "",
         "width": asset.width if asset else cell.width,
         "height": asset.height if asset else cell.height,
         "seed": render.seed,
         "checkpoint": render.checkpoint,
-        "prompt": _text(cell.prompt),
+        "prompt": quoted(cell.prompt),
         "status": render.status,
         "credits_estimated": ledger.credits_text(render.hold_line.amount),
         "credits_charged": ledger.credits_text(render.hold_line.captured),
@@ -122,11 +122,6 @@ def _row(campaign: Campaign, exported: ExportedImage) -> dict[str, object]:
         "placement": certificate.get("placement", ""),
         **axes,
     }
-
-
-def _text(value: str) -> str:
-    """A cell that a spreadsheet would take for a formula is quoted."""
-    return f"'{value}" if value.startswith(FORMULA_STARTS) else value
 
 
 def _copy_photo(sku: str, path: Path, folder: Path) -> str:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gallery import storage
+from gallery.csv_text import quoted
 from gallery.models import Asset, Review, ReviewStatus
 
 COLUMNS = (
     "file", "sku", "scene", "channel", "image", "width", "height", "size_bytes", "sha256", "recipe_sha256",
     "decision", "decided_by", "decided_at", "note", "not_ticked", "credits", "created_at",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 PART_LIMIT = 60
 CHUNK_BYTES = 1 << 20
 
@@ -97,11 +97,6 @@ def stream(package: Package) -> Iterator[bytes]:
         if left_out:
             yield from _written(archive, pipe, "left-out.csv", _left_out_table(left_out), now)
     yield pipe.take()
-
-
-def text(value: str) -> str:
-    """A cell that a spreadsheet would take for a formula is quoted."""
-    return f"'{value}" if value.startswith(FORMULA_STARTS) else value
 
 
 def _obstacle(review: Review) -> str:
@@ -186,15 +181,15 @@ def _row(name: str, review: Review, label: Label) -> list[object]:
     paid = asset.hold_line.captured - asset.hold_line.refunded if asset.hold_line else 0
     missing = "; ".join(one["text"] for one in decision.must_have if not one["is_met"])
     return [
-        text(f"images/{name}"), text(label.sku), text(label.scene), text(label.channel), label.number,
+        quoted(f"images/{name}"), quoted(label.sku), quoted(label.scene), quoted(label.channel), label.number,
         asset.width, asset.height, asset.size_bytes, asset.sha256, asset.recipe_hash,
-        review.status, text(decision.made_by.email), decision.created_at.isoformat(), text(decision.note),
-        text(missing), f"{paid / 1000:g}", asset.created_at.isoformat(),
+        review.status, quoted(decision.made_by.email), decision.created_at.isoformat(), quoted(decision.note),
+        quoted(missing), f"{paid / 1000:g}", asset.created_at.isoformat(),
     ]  # fmt: skip
 
 
 def _left_out_table(left_out: Sequence[LeftOut]) -> bytes:
-    return _table(("name", "reason"), ((text(one.name), text(one.reason)) for one in left_out))
+    return _table(("name", "reason"), ((quoted(one.name), quoted(one.reason)) for one in left_out))
 
 
 def _table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:

@@ -22,6 +22,7 @@ from gallery.models import Asset, Decision, Rendition, RenditionKind, Review, Re
 from inference import catalog
 from studio.ids import object_id
 from studio.models import Membership, User
+from studio.permissions import Action, roles_that
 from studio.templatetags.look import state_word
 
 CAMPAIGN, SKU, LIKE = "campaign", "sku", "like"
@@ -224,9 +225,10 @@ def model_name(asset: Asset) -> str:
         return str(slug)
 
 
-def is_alone(workspace_id: int) -> bool:
-    """Whether the workspace has one member, who then may approve what they asked for."""
-    return Membership.objects.filter(workspace_id=workspace_id)[:2].count() < 2
+def has_no_second_reviewer(workspace_id: int, user_id: int) -> bool:
+    """Whether nobody else here may review: then the person may approve what they asked for, else it never could be."""
+    others = Membership.objects.filter(workspace_id=workspace_id).exclude(user_id=user_id)
+    return not others.filter(role__in=roles_that(Action.REVIEW)).exists()
 
 
 def _alone(asset: Asset, place: Place | None) -> Proof:
@@ -272,6 +274,6 @@ def _obstacle(review: Review, *, user: User, now: datetime) -> str:
 
 
 def _own_work(asset: Asset, user: User) -> str:
-    if asset.created_by_id != user.pk or is_alone(asset.workspace_id):
+    if asset.created_by_id != user.pk or has_no_second_reviewer(asset.workspace_id, user.pk):
         return ""
     return "You asked for this image, so somebody else has to approve it."

@@ -39,6 +39,11 @@ def allows(role: str, action: Action) -> bool:
     return action in ALLOWED[Role(role)]
 
 
+def roles_that(action: Action) -> list[Role]:
+    """The roles that include an action."""
+    return [role for role, actions in ALLOWED.items() if action in actions]
+
+
 def in_words(role: str) -> list[str]:
     """What a role may do, a phrase for each action."""
     return [words for action, words in IN_WORDS.items() if allows(role, action)]

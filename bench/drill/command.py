@@ -17,7 +17,7 @@ from drill.disasters import Disaster, Disasters
 from drill.folders import Folders
 from drill.processes import Crew, Death
 from drill.roles import Setting
-from drill.servers import Server
+from drill.servers import CrashingServer, Server
 from inference.heartbeat import HANG_EXIT_CODE
 from inference.queue import LEASE
 
@@ -57,7 +57,7 @@ class Tally:
 class Drill:
     """One run over a database and a broker that are there already."""
 
-    def __init__(self, options: Options, *, database: Server, broker: Server) -> None:
+    def __init__(self, options: Options, *, database: Server, broker: CrashingServer) -> None:
         self.options = options
         self.folders = Folders(options.folder)
         self.tally = Tally()

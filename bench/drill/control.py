@@ -19,7 +19,7 @@ from drill.clocks import SharedOffset
 from drill.disasters import Disaster, Disasters
 from drill.folders import Folders
 from drill.processes import Crew
-from drill.servers import Server
+from drill.servers import CrashingServer, Server
 from studio.celery import app
 
 POINTS = ("after_claim", "mid_render", "after_put")
@@ -38,7 +38,7 @@ def stock(number: int, folder: str) -> None:
     kill_point("after_put")
 
 
-def run(*, folder: Path, jobs: int, kills: int, seed: int, database: Server, broker: Server) -> Counter[str]:
+def run(*, folder: Path, jobs: int, kills: int, seed: int, database: Server, broker: CrashingServer) -> Counter[str]:
     """Send the jobs, kill while they are done, and count: done, lost, done twice, kills."""
     dice = random.Random(seed)
     where = Folders(folder)

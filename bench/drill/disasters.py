@@ -13,7 +13,7 @@ from drill import folders, troubled_engine
 from drill.clocks import JUMP_S, SharedOffset
 from drill.folders import Folders
 from drill.processes import Crew
-from drill.servers import Server
+from drill.servers import CrashingServer, Postgres, Server
 
 KILLS_AT_POINTS = 0.6  # the other kills come at random moments
 VICTIMS = {"gpu": 12, "default": 3, "beat": 2, "client": 2, "office": 1}
@@ -81,7 +81,7 @@ class Disasters:
     crew: Crew
     dice: random.Random
     database: Server
-    broker: Server
+    broker: CrashingServer
     offset: SharedOffset
     clock_is_shared: bool
     killed: dict[int, str] = field(default_factory=dict)
@@ -208,6 +208,8 @@ class Disasters:
         return True
 
     def _crash_database(self, point: str) -> bool:
+        if not isinstance(self.database, Postgres):
+            return False  # SQLite is no process of its own: it crashes with each that is killed over it
         self.done[f"database: {self.database.crash(self.dice)}"] += 1
         self.server_crashed_at = time.monotonic()
         return True

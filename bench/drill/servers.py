@@ -22,16 +22,20 @@ KINDS_OF_CRASH = ("immediate stop", "killed backend")
 
 
 class Server(Protocol):
-    """Something that a drill starts, crashes and stops."""
+    """Something that a drill starts and stops."""
 
     url: str
 
-    def crash(self, dice: random.Random) -> str:
-        """Fail as it does in real life, and be there again; returns how."""
-        ...
-
     def stop(self) -> None:
         """End it for good."""
+        ...
+
+
+class CrashingServer(Server, Protocol):
+    """A server that the drill can also crash by itself."""
+
+    def crash(self, dice: random.Random) -> str:
+        """Fail as it does in real life, and be there again; returns how."""
         ...
 
 
@@ -44,9 +48,6 @@ class Sqlite:
     """Nothing to start: the file lies in STUDIO_DATA. It crashes with each process that is killed over it."""
 
     url = ""
-
-    def crash(self, dice: random.Random) -> str:
-        raise NotImplementedError("SQLite is no process of its own.")
 
     def stop(self) -> None:
         pass

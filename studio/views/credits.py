@@ -13,6 +13,7 @@ from django.shortcuts import render
 from billing import clock, ledger, statements
 from campaigns import charges
 from campaigns.usage import usage as usage_of
+from gallery.csv_text import quoted
 from studio import credit_words
 from studio.credit_words import GRANTS, ToldRow
 from studio.forms.credits import PeriodForm, StatementForm
@@ -25,7 +26,6 @@ CSV_COLUMNS = (
     "entry", "time", "kind", "for", "detail", "available_change", "held_change", "spent_change", "expired_change",
     "available_after", "hold", "image",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def overview(request: StudioRequest) -> HttpResponse:
@@ -160,18 +160,13 @@ def _csv(told: Iterator[ToldRow]) -> Iterator[str]:
                 row.id,
                 row.created_at.isoformat(timespec="seconds"),
                 row.kind,
-                _text(entry.title),
-                _text(entry.detail),
+                quoted(entry.title),
+                quoted(entry.detail),
                 *map(_figure, changes),
                 row.hold_id or "",
                 entry.image.asset_id if entry.image and entry.image.asset_id else "",
             )
         )
-
-
-def _text(value: str) -> str:
-    """A cell that a spreadsheet would take for a formula is quoted."""
-    return f"'{value}" if value.startswith(FORMULA_STARTS) else value
 
 
 def _figure(millicredits: int) -> str:

@@ -71,7 +71,7 @@ def approve_siblings(request: StudioRequest, *, asset: int) -> HttpResponseBase:
         by_id=request.user.pk,
         now=clock.now(),
         must_have=_nothing_ticked(found),
-        may_approve_own=light_table.is_alone(request.workspace.pk),
+        may_approve_own=light_table.has_no_second_reviewer(request.workspace.pk, request.user.pk),
     )
     count = len(outcome.decision_ids)
     if count:
@@ -134,7 +134,7 @@ def _make(request: StudioRequest, asset: Asset, said: Said) -> None:
     """:raises ReviewError: the decision cannot be made."""
     by_id, now = request.user.pk, clock.now()
     if said.verdict == Verdict.APPROVE:
-        alone = light_table.is_alone(request.workspace.pk)
+        alone = light_table.has_no_second_reviewer(request.workspace.pk, by_id)
         review.approve(asset.pk, by_id=by_id, now=now, must_have=said.must_have, may_approve_own=alone)
     elif said.verdict == Verdict.REQUEST_CHANGES:
         review.request_changes(asset.pk, by_id=by_id, note=said.note, now=now, must_have=said.must_have)

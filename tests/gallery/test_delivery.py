@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from gallery import delivery, library, review, storage
+from gallery.csv_text import quoted
 from gallery.delivery import Label
 from gallery.models import Asset
 from gallery.review import Requirement
@@ -111,8 +112,8 @@ def test_names_are_unique_and_safe_and_cells_are_no_formulas(workspace, ann):
         assert not set(file) & set('/\\:*?"<>|\x00')
         assert ".." not in file
     assert rows(archive)[0]["sku"].startswith("../")  # no formula: as it is
-    assert delivery.text("=1+1") == "'=1+1"
-    assert [delivery.text(f"{sign}x")[0] for sign in "=+-@\t\r"] == ["'"] * 6
+    assert quoted("=1+1") == "'=1+1"
+    assert [quoted(f"{sign}x")[0] for sign in "=+-@\t\r"] == ["'"] * 6
 
 
 def test_nothing_of_another_workspace_is_packed(workspace, make_workspace, ann):

@@ -276,6 +276,21 @@ def test_who_is_alone_in_a_workspace_approves_their_own(make_workspace, people, 
     assert status(asset_id) == "approved"
 
 
+def test_who_is_the_only_reviewer_among_others_approves_their_own_until_there_is_a_second(people, browser) -> None:
+    elsewhere = Workspace.objects.get(slug="elsewhere")
+    for role in ("producer", "viewer"):
+        Membership.objects.create(workspace=elsewhere, user=people[role], role=role)
+    campaign = launched(elsewhere.pk, by=people["stranger"])
+    render_all()
+    first, second, *_ = ids(campaign)
+    client = browser("stranger")
+    client.post(f"/w/elsewhere/review/{first}/decide/", {"decision": "approve"})
+    assert status(first) == "approved"
+    Membership.objects.create(workspace=elsewhere, user=people["reviewer"], role="reviewer")
+    client.post(f"/w/elsewhere/review/{second}/decide/", {"decision": "approve"})
+    assert status(second) == "pending"
+
+
 def test_two_reviewers_are_never_led_to_the_same_image(campaign, reviewer, second) -> None:
     pages = [start(reviewer, campaign), start(second, campaign)]
     seen = []
