@@ -3,12 +3,18 @@
 import hashlib
 import os
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
 
 from billing.kill_points import kill_point
+
+DRAFTS = ".drafts"
+# No file takes as long to write; what is older was left by a writer that was killed.
+STALE_AFTER_S = 3600.0
 
 
 class AtomicFileSystemStorage(FileSystemStorage):
@@ -20,7 +26,9 @@ class AtomicFileSystemStorage(FileSystemStorage):
     def _save(self, name: str, content: "File[bytes]") -> str:
         path = Path(self.path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        # One folder on the same disk for all that is unfinished, so that what killed writers left is found at once.
+        self._drafts.mkdir(exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(dir=self._drafts)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 for chunk in content.chunks():
@@ -35,6 +43,14 @@ class AtomicFileSystemStorage(FileSystemStorage):
             Path(draft).unlink(missing_ok=True)
             raise
         return name
+
+    def drafts(self) -> Iterator[Path]:
+        """The files that are being written now, or were when their writer was killed."""
+        return self._drafts.iterdir() if self._drafts.is_dir() else iter(())
+
+    @property
+    def _drafts(self) -> Path:
+        return Path(self.location) / DRAFTS
 
 
 def _sync_folder(folder: Path) -> None:
@@ -65,3 +81,20 @@ def read(key: str) -> bytes:
     """
     with default_storage.open(key) as file:
         return bytes(file.read())
+
+
+def sweep() -> int:
+    """Remove the drafts that killed writers left behind; returns how many."""
+    if not isinstance(default_storage, AtomicFileSystemStorage):
+        return 0  # an object store keeps no drafts that anybody could see
+    stale = [draft for draft in default_storage.drafts() if _age_s(draft) > STALE_AFTER_S]
+    for draft in stale:
+        draft.unlink(missing_ok=True)
+    return len(stale)
+
+
+def _age_s(draft: Path) -> float:
+    try:
+        return time.time() - draft.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # finished in between

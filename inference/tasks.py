@@ -11,6 +11,7 @@ from django.conf import settings
 
 from billing import clock, ledger
 from billing.kill_points import kill_point
+from gallery import storage
 from inference import comparisons, previews, queue
 from inference.engine.interface import RenderEngine
 from inference.runner import Runner
@@ -41,6 +42,7 @@ def sweep() -> None:
     queue.expire(now=now)
     ledger.expire(now=now)
     previews.sweep()
+    storage.sweep()
     for name in SWEPT_QUEUES:
         if queue.waiting(queue=name, now=now):
             queue.nudge(name)

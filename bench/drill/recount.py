@@ -53,7 +53,16 @@ def _renders() -> dict[int, dict[str, Any]]:
     from inference.models import Render
 
     names = ("pk", "status", "failure_code", "attempts", "given_back", "asset_id", "hold_line_id")
-    return {row["pk"]: row for row in Render.objects.values(*names, "hold_line__amount")}
+    return {row["pk"]: row | {"cost": _cost(row.pop("request"))} for row in Render.objects.values(*names, "request")}
+
+
+def _cost(request: dict[str, Any]) -> int:
+    """What the price list says that an image costs, in millicredits: of what was asked, not of what was held."""
+    from inference import catalog, pricing
+    from inference.requests import ImageRequest
+
+    asked = ImageRequest.from_json(request)
+    return pricing.likely(asked, catalog.entry(asked.checkpoint))
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -71,8 +80,7 @@ def _broken(
     refunds = Counter(one["line_id"] for one in entries if one["kind"] == "refund")
     rejected = {pk for one in asked if one["fate"] == "reject" for pk in one["renders"]}
     made = {pk for pk, one in renders.items() if one["status"] == "succeeded"}
-    paid = sum(renders[pk]["hold_line__amount"] for pk in made)
-    paid -= sum(renders[pk]["hold_line__amount"] for pk in made & rejected)
+    paid = sum(renders[pk]["cost"] for pk in made) - sum(renders[pk]["cost"] for pk in made & rejected)
     lines = {one["hold_line_id"]: pk for pk, one in renders.items()}
     return {
         "lost": sum(1 for pk in told if renders.get(pk, {}).get("status") in (None, "queued", "running")),
@@ -91,9 +99,12 @@ def _broken(
 
 def _files() -> tuple[int, int]:
     """Files of assets and renditions that are missing or have another hash; drafts that killed writers left."""
+    from django.core.files.storage import default_storage
+
     from gallery import storage
     from gallery.models import Asset, Rendition
 
+    assert isinstance(default_storage, storage.AtomicFileSystemStorage)
     keys = [*Asset.objects.values_list("storage_key", "sha256")]
     keys += [(key, Path(key).stem) for key in Rendition.objects.values_list("storage_key", flat=True) if key]
     missing = 0
@@ -102,7 +113,7 @@ def _files() -> tuple[int, int]:
             missing += hashlib.sha256(storage.read(key)).hexdigest() != sha256
         except FileNotFoundError:
             missing += 1
-    return missing, sum(1 for _ in Path(settings.MEDIA_ROOT).rglob(".*.part"))
+    return missing, len(list(default_storage.drafts()))
 
 
 if __name__ == "__main__":

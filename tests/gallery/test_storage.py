@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,21 @@ def test_the_file_that_was_there_before_survives_a_failed_replacement():
 def test_no_key_leads_out_of_the_storage(key):
     with pytest.raises(SuspiciousOperation):
         storage.read(key)
+
+
+def test_what_a_killed_writer_left_is_removed_after_an_hour_and_nothing_else(settings):
+    storage.put(7, DATA, suffix=".png")
+    left, written_now = (Path(settings.MEDIA_ROOT) / storage.DRAFTS / name for name in ("left", "written now"))
+    for draft in (left, written_now):
+        draft.write_bytes(DATA[:5])
+    an_hour_ago = time.time() - storage.STALE_AFTER_S - 1
+    os.utime(left, (an_hour_ago, an_hour_ago))
+    os.utime(default_storage.path(KEY), (an_hour_ago, an_hour_ago))
+    assert storage.sweep() == 1
+    assert written_now.exists()
+    assert not left.exists()
+    assert storage.read(KEY) == DATA
+
+
+def test_there_is_nothing_to_sweep_before_the_first_file():
+    assert storage.sweep() == 0
