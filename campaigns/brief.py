@@ -16,7 +16,8 @@ from campaigns.slugs import reading
 from campaigns.template import Template, TemplateError, is_name, parse_template
 from campaigns.toml_tables import Document, Problem, Problems, Table, nearest, parse, spelled
 from inference import catalog
-from inference.requests import ANCHORS, SEED_LIMIT, Placement
+from inference.references import ANCHORS, Placement
+from inference.requests import SEED_LIMIT
 
 VERSION = 1
 MAX_FILE_BYTES = 1_000_000

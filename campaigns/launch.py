@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, Max, Q, QuerySet, Sum, Value, When
 
+from billing import plan_choice
 from campaigns.models import Campaign, Cell, CellRender, Launch
 from campaigns.planning import source_of
 from gallery.models import ReviewStatus
@@ -19,7 +20,8 @@ from inference.catalog import CatalogEntry
 from inference.engine.batching import batch_key
 from inference.models import Generation, Render, RenderStatus
 from inference.queue import FLAWED, QueuedRequest
-from inference.requests import TRIES, ImageRequest, Placement, ProductReference, image_request, retry_seed
+from inference.references import Placement, ProductReference
+from inference.requests import TRIES, ImageRequest, image_request, retry_seed
 
 # Renders that stand for their image: an image with one of these is not asked for again.
 STANDING = (RenderStatus.QUEUED, RenderStatus.RUNNING, RenderStatus.SUCCEEDED)
@@ -235,6 +237,7 @@ def _ask(
     if not wanted:
         return 0
     entry = catalog.entry(campaign.checkpoint)
+    plan_choice.require(entry.tier, workspace_id=campaign.workspace_id, now=now)
     sizes = source_of(entry).sizes
     before = [asked.get((cell.pk, image)) for cell, image in wanted]
     requests = [

@@ -21,7 +21,7 @@ from inference import catalog, eta
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointMissingError, CheckpointUnreadableError
 from inference.pricing import Estimate
-from inference.requests import Placement
+from inference.references import Placement
 
 SAMPLES = 3
 SKUS_NAMED = 3

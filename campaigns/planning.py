@@ -17,7 +17,7 @@ from inference import catalog, pricing
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
 from inference.pricing import Estimate
-from inference.requests import Placement
+from inference.references import Placement
 
 
 @dataclass(frozen=True)

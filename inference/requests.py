@@ -10,49 +10,36 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_type_hints
+from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
 
 from inference.catalog import SCHEDULERS, CatalogEntry
+from inference.references import (
+    MAX_LORAS,
+    ControlReference,
+    InitialImage,
+    LookReference,
+    LoraReference,
+    ProductReference,
+    RequestError,
+)
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Size = tuple[int, int]
-RenderTask = Literal["text2img", "inpaint"]
+RenderTask = Literal["text2img", "img2img", "inpaint", "upscale"]
 
-ANCHORS = ("center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right")
 SEED_LIMIT = 2**32
+MAX_CLIP_SKIP = 4
 # A flawed picture is painted again with another seed, twice at most; none of the tries that are thrown away is charged.
 TRIES = 3
 
-_Frozen = TypeVar("_Frozen", bound="Placement | ProductReference | ImageRequest")
+_Frozen = TypeVar("_Frozen")
+_TASK_WORDS: Mapping[RenderTask, str] = {
+    "text2img": "draw from a text alone",
+    "img2img": "begin from a picture",
+    "inpaint": "paint around a product",
+    "upscale": "make a picture larger",
+}
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number"}
-
-
-class RequestError(ValueError):
-    """What was asked for cannot be rendered; the sentence says what to change."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """Where the product stands: its share of the canvas (0 < scale <= 1 unless enlarged) and the side it keeps to."""
-
-    scale: float
-    anchor: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", float(self.scale))
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise RequestError(f"The placement's scale is {self.scale:g}; give a number above 0, such as 0.6.")
-        if self.anchor not in ANCHORS:
-            raise RequestError(f'There is no anchor "{self.anchor}". Choose one of: {", ".join(ANCHORS)}.')
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProductReference:
-    """The product's photo and lock mask, by storage key of the normalized files; placement None keeps it in place."""
-
-    photo: str
-    lock_mask: str
-    placement: Placement | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +57,11 @@ class ImageRequest:
     strength: float = 1.0
     scheduler: str
     product: ProductReference | None = None
+    initial: InitialImage | None = None
+    clip_skip: int = 0
+    loras: tuple[LoraReference, ...] = ()
+    control: ControlReference | None = None
+    look: LookReference | None = None
 
     def __post_init__(self) -> None:
         # 5 and 5.0 are one request and must have one digest.
@@ -78,12 +70,31 @@ class ImageRequest:
 
     @property
     def task(self) -> RenderTask:
-        """What the model does: paint freely, or paint around a product."""
-        return "text2img" if self.product is None else "inpaint"
+        """What the model does: paint freely, over or around a picture, or make one larger."""
+        if self.product is not None:
+            return "inpaint"
+        return "text2img" if self.initial is None else self.initial.use
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The storage keys of everything that it refers to."""
+        pictures = (self.initial, self.control, self.look)
+        product = () if self.product is None else (self.product.photo, self.product.lock_mask)
+        return (
+            *product,
+            *(picture.image for picture in pictures if picture is not None),
+            *(lora.file for lora in self.loras),
+        )
 
     def to_json(self) -> dict[str, JSON]:
-        """The request as plain JSON values, every field present."""
-        return dataclasses.asdict(self)
+        """The request as plain JSON values; the fields of `_SINCE` only where they say something."""
+        values = dataclasses.asdict(self)
+        for where, added in _SINCE.items():
+            table = values if where == "request" else values[where]
+            for name, nothing in added.items():
+                if table is not None and table[name] == nothing:
+                    del table[name]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -96,6 +107,13 @@ class ImageRequest:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+# Fields that came later, and what says nothing in each: without them, requests keep the digests that recipes hold.
+_SINCE: Mapping[str, Mapping[str, Any]] = {
+    "request": {"initial": None, "clip_skip": 0, "loras": (), "control": None, "look": None},
+    "product": {"frame": None},
+}
+
+
 class Overrides(TypedDict, total=False):
     """What a request may set differently from the entry's defaults."""
 
@@ -103,6 +121,11 @@ class Overrides(TypedDict, total=False):
     guidance_scale: float
     strength: float
     scheduler: str
+    clip_skip: int
+    loras: tuple[LoraReference, ...]
+    control: ControlReference | None
+    look: LookReference | None
+    initial: InitialImage | None
 
 
 def image_request(
@@ -123,7 +146,7 @@ def image_request(
     if unknown := sorted(set(overrides) - set(Overrides.__annotations__)):
         known = ", ".join(Overrides.__annotations__)
         raise RequestError(f'There is no setting "{unknown[0]}". A request can set: {known}.')
-    settings = {**dataclasses.asdict(entry.defaults), **overrides}
+    settings = {**dataclasses.asdict(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
     request = ImageRequest.from_json(
         {
             "checkpoint": entry.slug,
@@ -132,7 +155,7 @@ def image_request(
             "seed": seed,
             "width": width,
             "height": height,
-            "product": None if product is None else dataclasses.asdict(product),
+            "product": _plain(product),
             **settings,
         }
     )
@@ -159,9 +182,15 @@ def _check_text(entry: CatalogEntry, request: ImageRequest) -> None:
 
 
 def _check_capabilities(entry: CatalogEntry, request: ImageRequest) -> None:
-    if request.task not in entry.capabilities:
-        cannot = "paint around a product" if request.task == "inpaint" else "draw from a text alone"
-        raise RequestError(f"{entry.name} cannot {cannot}. Choose a model that can.")
+    for name, is_asked, words in (
+        (request.task, True, _TASK_WORDS[request.task]),
+        ("lora", bool(request.loras), "take LoRAs"),
+        ("control", request.control is not None, "follow the edges or depth of a picture"),
+        ("ip_adapter", request.look is not None, "take up the look of a picture"),
+        ("clip_skip", bool(request.clip_skip), "skip layers of its text encoder (CLIP skip)"),
+    ):
+        if is_asked and name not in entry.capabilities:
+            raise RequestError(f"{entry.name} cannot {words}. Choose a model that can.")
     if request.negative_prompt and "negative_prompt" not in entry.capabilities:
         raise RequestError(f"{entry.name} takes no negative prompt. Leave it empty.")
     if request.scheduler not in SCHEDULERS:
@@ -182,6 +211,10 @@ def _check_numbers(entry: CatalogEntry, request: ImageRequest) -> None:
     ):
         if value not in allowed:
             raise RequestError(f"The {name} is {value:g}. {entry.name} takes {allowed}.")
+    if len(request.loras) > MAX_LORAS:
+        raise RequestError(f"{len(request.loras)} LoRAs were chosen. Take at most {MAX_LORAS}.")
+    if not 0 <= request.clip_skip <= MAX_CLIP_SKIP:
+        raise RequestError(f"CLIP skip is {request.clip_skip}. Give a whole number from 0 to {MAX_CLIP_SKIP}.")
     if not 0 < request.strength <= 1:
         raise RequestError(f"The strength is {request.strength:g}. Give a number above 0 and up to 1.")
     # diffusers runs int(steps * strength) steps; with none of them nothing would be painted.
@@ -205,17 +238,28 @@ def _from_json(cls: type[_Frozen], values: Any, where: str) -> _Frozen:
 
 
 def _checked(kind: Any, value: Any, name: str) -> Any:
-    """A value of the annotated kind: str, int, float (whole numbers pass), a dataclass, or any of them or None."""
+    """A value of the annotated kind: str, int, float (whole numbers pass), a dataclass, one or none, or many."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise RequestError(f'The field "{name}" is {value!r}; it must be a list.')
+        return tuple(_checked(get_args(kind)[0], each, name) for each in value)
     options = get_args(kind) or (kind,)
     if value is None and type(None) in options:
         return None
-    wanted = options[0]
+    wanted = str if get_origin(kind) is Literal else options[0]
     if dataclasses.is_dataclass(wanted):
         return _from_json(cast("type[Any]", wanted), value, name)
     accepted = (int, float) if wanted is float else (wanted,)
     if type(value) not in accepted:
         raise RequestError(f'The field "{name}" is {value!r}; it must be {_KINDS[wanted]}.')
     return value
+
+
+def _plain(value: Any) -> Any:
+    """A reference, or several, as plain values; anything else as it is."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def retry_seed(seed: int, attempt: int) -> int:

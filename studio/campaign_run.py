@@ -29,7 +29,7 @@ from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointMissingError, CheckpointSource, CheckpointUnreadableError
 from inference.models import Batch
 from inference.pricing import Estimate
-from inference.requests import RequestError
+from inference.references import RequestError
 from studio import embedded
 from studio.models import Workspace
 from studio.supervisor import WORKERS, Supervisor

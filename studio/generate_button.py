@@ -6,7 +6,7 @@ from datetime import datetime
 from billing import ledger
 from inference import catalog, generate, offers
 from inference.generate import Settings
-from inference.requests import RequestError
+from inference.references import RequestError
 from studio.forms.studio import StudioForm
 
 NEEDS_PROMPT = "Write a description first."

@@ -14,8 +14,29 @@ from inference.requests import ImageRequest, RenderTask, Size, model_size
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraKey:
+    """A LoRA by its file's storage key, which names its content, and its weight."""
+
+    file: str
+    weight: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlKey:
+    """How a picture's edges or depth are followed: which ControlNet, how strongly, in which share of the steps."""
+
+    kind: str
+    scale: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class BatchKey:
-    """Everything that must be equal to share a forward pass; width and height are the model's own size in pixels."""
+    """Everything that must be equal to share a forward pass; width and height are the model's own size in pixels.
+
+    `look_scale` is how strongly the look of a reference picture is taken up (IP-Adapter), None without one.
+    """
 
     checkpoint: str
     task: RenderTask
@@ -25,6 +46,10 @@ class BatchKey:
     guidance_scale: float
     strength: float
     scheduler: str
+    clip_skip: int = 0
+    loras: tuple[LoraKey, ...] = ()
+    control: ControlKey | None = None
+    look_scale: float | None = None
 
     @property
     def denoising_steps(self) -> int:
@@ -47,6 +72,22 @@ def batch_key(request: ImageRequest, sizes: Sequence[Size]) -> BatchKey:
         height=height,
         num_inference_steps=request.num_inference_steps,
         guidance_scale=request.guidance_scale,
-        strength=request.strength if request.task == "inpaint" else 1.0,
+        strength=1.0 if request.task == "text2img" else request.strength,
         scheduler=request.scheduler,
+        clip_skip=request.clip_skip,
+        # A weight of 0 does nothing; in one order, because adapters add up in any.
+        loras=tuple(
+            LoraKey(file=each.file, weight=each.weight)
+            for each in sorted(request.loras, key=lambda each: (each.file, each.weight))
+            if each.weight
+        ),
+        control=_control_key(request),
+        look_scale=request.look.scale if request.look and request.look.scale else None,
     )
+
+
+def _control_key(request: ImageRequest) -> ControlKey | None:
+    control = request.control
+    if control is None or not control.scale:
+        return None
+    return ControlKey(kind=control.kind, scale=control.scale, start=control.start, end=control.end)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from inference.catalog.entry import SCHEDULERS, SIZE_STEP_PX
@@ -42,7 +43,9 @@ class Progress:
 class EngineInput:
     """One image of a batch, at the key's width x height.
 
-    image is uint8 (H, W, 3) RGB and mask_image uint8 (H, W), 255 where it is repainted; both None for text-to-image.
+    image is uint8 (H, W, 3) RGB and mask_image uint8 (H, W), 255 where it is repainted; both None for text-to-image,
+    the mask None for image-to-image. control_image is the map that a ControlNet follows, uint8 (H, W, 3); look_image
+    the picture whose look is taken up, uint8 (h, w, 3) of any size.
     """
 
     prompt: str
@@ -50,6 +53,20 @@ class EngineInput:
     seed: int
     image: Pixels | None = None
     mask_image: Pixels | None = None
+    control_image: Pixels | None = None
+    look_image: Pixels | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addons:
+    """Files beside the checkpoint that a batch needs: its LoRAs in the key's order, ControlNet, IP-Adapter."""
+
+    loras: tuple[Path, ...] = ()
+    control: Path | None = None
+    look: Path | None = None
+
+
+NO_ADDONS = Addons()
 
 
 class EngineError(Exception):

@@ -16,7 +16,7 @@ from inference.product_lock.reference import LOCK_FROM, LockError, Reference
 from inference.product_lock.rim import Rim, rim_of_cutout, rim_of_photo
 
 if TYPE_CHECKING:
-    from inference.requests import Placement
+    from inference.references import Placement
 
 MARGIN_SHARE = 0.06  # of the canvas side: room for a contact shadow under a product that stands on the edge
 PHOTO_MAX_PX = 120_000_000  # the scaled photo, whole: about 1 GB while it is resampled

@@ -19,7 +19,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionInpaintPipelin
 from PIL import Image
 
 from inference import product_lock
-from inference.requests import Placement
+from inference.references import Placement
 from inference.starter.classifier import GRAY, HEADS, SEED, Classifier, hits, probability, train_classifier, words_in
 from inference.starter.dataset import shards
 from inference.starter.grammar import BACKDROPS, Scene, caption, sample_scene

@@ -18,7 +18,7 @@ from campaigns.formats import FORMATS
 from campaigns.launch import MaskMissingError
 from campaigns.models import Draft, Product
 from campaigns.slugs import slug
-from inference.requests import ANCHORS
+from inference.references import ANCHORS
 from studio.forms import campaigns as forms
 from studio.http import StudioRequest
 

@@ -16,7 +16,7 @@ from inference.generate import Settings
 from inference.models import Generation, Render
 from inference.offers import NotOfferedError
 from inference.queue import KeyReusedError
-from inference.requests import RequestError
+from inference.references import RequestError
 from studio import generate_button, studio_feed
 from studio.forms.studio import StudioForm
 from studio.generate_button import GenerateButton

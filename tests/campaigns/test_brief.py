@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from campaigns.brief import MAX_SHOWN_PROBLEMS, BriefError, load
-from inference.requests import Placement
+from inference.references import Placement
 from tests.campaigns.brief_folder import BRIEF, PRODUCTS, TEXT_ONLY, changed, write_brief
 
 

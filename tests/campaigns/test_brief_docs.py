@@ -8,7 +8,7 @@ import pytest
 from campaigns.brief import BriefError, load
 from campaigns.cells import expand
 from campaigns.products_csv import COLUMNS
-from inference.requests import ANCHORS
+from inference.references import ANCHORS
 
 DOCS = (Path(__file__).parents[2] / "docs" / "brief.md").read_text()
 EXAMPLE = DOCS.split("```toml\n")[1].split("```")[0]

@@ -19,7 +19,7 @@ from campaigns.cells import PlannedCell, expand
 from campaigns.entered import Entered, EnteredAxis, EnteredChannel, field_of, from_text, lines, listed
 from campaigns.products_csv import COLUMNS, ProductRow
 from campaigns.slugs import reading
-from inference.requests import ANCHORS
+from inference.references import ANCHORS
 
 MUG = ProductRow("MUG", "A mug", Path("mug"), None, "mug.png", 2)
 CUP = ProductRow("CUP", "Cup, white", Path("cup"), None, "cup.png", 3)

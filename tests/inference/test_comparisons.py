@@ -10,7 +10,7 @@ from gallery import library, storage
 from gallery.models import Asset, Rendition
 from inference import comparisons
 from inference.product_lock.compare import compare
-from inference.requests import ProductReference
+from inference.references import ProductReference
 from tests.conftest import NOW
 from tests.inference.test_runner import ask, png, product, request_for, runner
 

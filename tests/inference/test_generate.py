@@ -14,7 +14,8 @@ from inference.generate import Settings
 from inference.models import Generation, Render, StudioDraft
 from inference.offers import NotOfferedError
 from inference.queue import FLAWED
-from inference.requests import SEED_LIMIT, RequestError
+from inference.references import RequestError
+from inference.requests import SEED_LIMIT
 from studio.models import User
 from tests.conftest import NOW
 from tests.inference.desk import claim, complete, worker

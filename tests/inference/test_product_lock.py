@@ -21,7 +21,7 @@ from inference.product_lock import (
 )
 from inference.product_lock.pixels import distance_to
 from inference.product_lock.place import bounds
-from inference.requests import ANCHORS, Placement
+from inference.references import ANCHORS, Placement
 from tests.inference.product_lock_samples import pixels, png, product_lock, product_photo, scene
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 from inference.product_lock import LockError, certify, encode_master, finish, paint_frame, place, reference
 from inference.product_lock.color import is_srgb
 from inference.product_lock.pixels import distance_to
-from inference.requests import Placement
+from inference.references import Placement
 from tests.inference.product_lock_samples import pixels, png, product_lock, product_photo, scene
 
 # Adobe RGB (1998): colorants adapted to D50, gamma 563/256.

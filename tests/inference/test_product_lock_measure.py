@@ -25,7 +25,7 @@ from inference.product_lock import (
     reference,
 )
 from inference.product_lock.pixels import distance_to
-from inference.requests import Placement
+from inference.references import Placement
 from tests.inference.product_lock_samples import png, product_lock, product_photo, scene
 
 WIDTH, HEIGHT = 160, 120

@@ -1,6 +1,7 @@
 """Requests: defaults, limits, one digest a request, and that naming them loads no neural library."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from typing import Any
@@ -9,16 +10,18 @@ import pytest
 
 from inference import catalog
 from inference.engine.batching import BatchKey, batch_key
-from inference.requests import (
+from inference.references import (
     ANCHORS,
-    ImageRequest,
+    ControlReference,
+    Frame,
+    InitialImage,
+    LookReference,
+    LoraReference,
     Placement,
     ProductReference,
     RequestError,
-    image_request,
-    model_size,
-    retry_seed,
 )
+from inference.requests import ImageRequest, image_request, model_size, retry_seed
 
 STARTER = catalog.entry("starter")
 PRODUCT = ProductReference(photo="1/a.png", lock_mask="1/b.png", placement=Placement(scale=0.6, anchor="bottom"))
@@ -49,6 +52,100 @@ def test_a_product_makes_the_request_an_inpainting_one():
 def test_a_request_survives_json(product):
     made = request(product=product)
     assert ImageRequest.from_json(made.to_json()) == made
+
+
+ABLE = dataclasses.replace(
+    STARTER, capabilities=STARTER.capabilities | {"img2img", "upscale", "lora", "control", "ip_adapter", "clip_skip"}
+)
+EVERYTHING: Any = {
+    "initial": InitialImage(image="1/c.png"),
+    "clip_skip": 1,
+    "loras": (LoraReference(file="1/d.safetensors", weight=0.5), LoraReference(file="1/e.safetensors", weight=1)),
+    "control": ControlReference(kind="canny", image="1/f.png", end=0.5),
+    "look": LookReference(image="1/g.png"),
+}
+
+
+def able(**asked: Any) -> ImageRequest:
+    return image_request(ABLE, **{"prompt": "a red cat", "seed": 1, "width": 1024, "height": 768, **asked})
+
+
+def test_a_request_with_everything_survives_json():
+    made = able(**EVERYTHING)
+    assert (made.loras[1].weight, made.control.end, made.task) == (1.0, 0.5, "img2img")
+    assert ImageRequest.from_json(json.loads(json.dumps(made.to_json()))) == made
+    edited = able(product=dataclasses.replace(PRODUCT, placement=None, frame=Frame(x=1, y=2, width=3, height=4)))
+    assert ImageRequest.from_json(json.loads(json.dumps(edited.to_json()))) == edited
+
+
+def test_a_request_names_every_file_that_it_refers_to():
+    made = able(**EVERYTHING)
+    assert sorted(made.files) == ["1/c.png", "1/d.safetensors", "1/e.safetensors", "1/f.png", "1/g.png"]
+    assert able(product=PRODUCT).files == ("1/a.png", "1/b.png")
+
+
+@pytest.mark.parametrize("name", sorted(EVERYTHING))
+def test_each_part_of_a_request_changes_its_digest_and_its_batch(name):
+    with_it = able(**{name: EVERYTHING[name]})
+    assert with_it.digest() != able().digest()
+    assert batch_key(with_it, STARTER.sizes) != batch_key(able(), STARTER.sizes)
+
+
+def test_what_says_nothing_is_not_written_so_that_stored_digests_stay():
+    assert not {"initial", "clip_skip", "loras", "control", "look"} & request().to_json().keys()
+    product = request(product=PRODUCT).to_json()["product"]
+    assert isinstance(product, dict)
+    assert "frame" not in product
+
+
+def test_what_acts_with_weight_0_joins_the_batch_of_those_without():
+    idle = able(
+        loras=(LoraReference(file="1/d.safetensors", weight=0),),
+        control=ControlReference(kind="depth", image="1/f.png", scale=0),
+        look=LookReference(image="1/g.png", scale=0),
+    )
+    assert batch_key(idle, STARTER.sizes) == batch_key(able(), STARTER.sizes)
+
+
+def test_the_order_in_which_loras_are_named_does_not_part_a_batch():
+    one, two = LoraReference(file="1/d", weight=0.5), LoraReference(file="1/e", weight=1)
+    assert batch_key(able(loras=(one, two)), STARTER.sizes) == batch_key(able(loras=(two, one)), STARTER.sizes)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"initial": InitialImage(image="1/c.png")}, "cannot begin from a picture"),
+        ({"initial": InitialImage(image="1/c.png", use="upscale")}, "cannot make a picture larger"),
+        ({"loras": (LoraReference(file="1/d"),)}, "cannot take LoRAs"),
+        ({"control": ControlReference(kind="canny", image="1/f")}, "cannot follow the edges"),
+        ({"look": LookReference(image="1/g")}, "cannot take up the look"),
+        ({"clip_skip": 1}, "cannot skip layers"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_in_words(change, words):
+    none = dataclasses.replace(STARTER, capabilities=frozenset({"text2img"}))
+    with pytest.raises(RequestError, match=words):
+        image_request(none, prompt="a cat", seed=1, width=256, height=256, **change)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: LoraReference(file="1/d", weight=2.5), "from -2 to 2"),
+        (lambda: LoraReference(file="1/d", weight=float("nan")), "from -2 to 2"),
+        (lambda: ControlReference(kind="smell", image="1/f"), "Choose one of: canny"),
+        (lambda: ControlReference(kind="canny", image="1/f", start=0.5, end=0.5), "start before it ends"),
+        (lambda: ControlReference(kind="canny", image="1/f", scale=3), "from 0 to 2"),
+        (lambda: LookReference(image="1/g", scale=1.5), "from 0 to 1"),
+        (lambda: Frame(x=-1, y=0, width=1, height=1), "outside of the picture"),
+        (lambda: able(loras=(LoraReference(file="1/d"),) * 6), "Take at most 5"),
+        (lambda: able(clip_skip=5), "from 0 to 4"),
+    ],
+)
+def test_values_out_of_range_are_refused_in_words(make, words):
+    with pytest.raises(RequestError, match=words):
+        make()
 
 
 def test_equal_requests_have_one_digest_and_any_change_another():
