@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, cast, get_args
 
 Level = Literal["easy", "advanced"]
 EngineKind = Literal["diffusers", "provider"]
-Family = Literal["sd", "sdxl"]
+Family = Literal["sd", "sdxl", "flux"]
 Dialect = Literal["natural", "tags", "pony", "score"]
 Tier = Literal["standard", "premium"]
 PriceUnit = Literal["image", "megapixel-step", "provider-unit"]
@@ -31,8 +31,8 @@ CAPABILITIES = frozenset(
     )
 )
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# Every size must be whole for the VAE (8 px a latent cell) of both families.
-SIZE_STEP_PX = 8
+# Sides must be whole for the VAE (8 px a latent cell) and, for FLUX, for its 2 × 2 cells packed as one.
+SIZE_STEP_PX: Mapping[Family, int] = {"sd": 8, "sdxl": 8, "flux": 16}
 # Quantities are whole millionths of a unit, so that a pixel painted in one step is one of them.
 MICRO = 1_000_000
 
@@ -192,13 +192,14 @@ def read_entry(path: Path) -> CatalogEntry:
 
 
 def _read(table: _Table) -> CatalogEntry:
+    family = cast(Family, table.choice("family", get_args(Family)))
     return CatalogEntry(
         slug=table.text("slug", pattern=SLUG),
         name=table.text("name"),
         maker=table.text("maker"),
         level=cast(Level, table.choice("level", get_args(Level))),
         engine=cast(EngineKind, table.choice("engine", get_args(EngineKind))),
-        family=cast(Family, table.choice("family", get_args(Family))),
+        family=family,
         source=_read_source(table.table("source")),
         license=table.text("license"),
         commercial_use=table.flag("commercial_use"),
@@ -209,7 +210,7 @@ def _read(table: _Table) -> CatalogEntry:
         seconds_per_image=table.number("seconds_per_image", 0.01, 3600),
         dialect=cast(Dialect, table.choice("dialect", get_args(Dialect))),
         capabilities=frozenset(table.texts("capabilities", allowed=CAPABILITIES)),
-        sizes=_read_sizes(table),
+        sizes=_read_sizes(table, step_px=SIZE_STEP_PX[family]),
         batch_sizes=_read_batch_sizes(table.table("batch_sizes")),
         defaults=_read_defaults(table.table("defaults")),
         limits=_read_limits(table.table("limits")),
@@ -236,12 +237,12 @@ def _read_source(table: _Table) -> Source:
     return source
 
 
-def _read_sizes(table: _Table) -> tuple[tuple[int, int], ...]:
+def _read_sizes(table: _Table, *, step_px: int) -> tuple[tuple[int, int], ...]:
     sizes: list[tuple[int, int]] = []
     for pair in table.pairs("sizes"):
         whole = isinstance(pair, list) and len(pair) == 2 and all(type(side) is int for side in pair)
-        if not whole or any(side < 64 or side % SIZE_STEP_PX for side in pair):
-            raise table.error("sizes", f"{pair!r} must be [width, height] in pixels, multiples of {SIZE_STEP_PX}")
+        if not whole or any(side < 64 or side % step_px for side in pair):
+            raise table.error("sizes", f"{pair!r} must be [width, height] in pixels, multiples of {step_px}")
         sizes.append((pair[0], pair[1]))
     return tuple(sizes)
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,18 @@ FAMILIES: Mapping[str, Family] = {
     "StableDiffusionInpaintPipeline": "sd",
     "StableDiffusionXLPipeline": "sdxl",
     "StableDiffusionXLInpaintPipeline": "sdxl",
+    "FluxPipeline": "flux",
+    "FluxFillPipeline": "flux",
 }
-# A text-to-image U-Net sees latents (4); an inpainting one also a mask (1) and the masked picture's latents (4).
-CHANNELS = (4, 9)
+# The folder of the network that removes noise.
+DENOISERS: Mapping[Family, str] = {"sd": "unet", "sdxl": "unet", "flux": "transformer"}
+# Input channels, and whether they are those of a model made for inpainting. A U-Net sees latents (4), then also a mask
+# (1) and the masked picture's latents (4). FLUX packs 2 × 2 cells of 16 channels, and then of 8 × 8 mask pixels each.
+CHANNELS: Mapping[Family, Mapping[int, bool]] = {
+    "sd": {4: False, 9: True},
+    "sdxl": {4: False, 9: True},
+    "flux": {64: False, 384: True},
+}
 WEIGHTS = ("*.safetensors", "*.json", "*.txt")
 
 Size = tuple[int, int]
@@ -44,14 +53,17 @@ class CheckpointUnreadableError(ValueError):
 
 @dataclass(frozen=True)
 class CheckpointSource:
-    """A checkpoint's folder in diffusers' format and what its configs say; sizes are (width, height) in pixels."""
+    """A checkpoint's folder in diffusers' format and what its configs say; sizes are (width, height) in pixels.
+
+    is_inpainting: it was made for inpainting, and sees what it paints around.
+    """
 
     slug: str
     folder: Path
     family: Family
     native_size_px: int
     sizes: tuple[Size, ...]
-    in_channels: int
+    is_inpainting: bool = False
 
     @property
     def is_built_on_first_load(self) -> bool:
@@ -77,7 +89,7 @@ def resolve(entry: CatalogEntry, *, overrides: Mapping[str, Path], data_dir: Pat
 
 
 def read_source(folder: Path, *, slug: str) -> CheckpointSource:
-    """The facts of a checkpoint folder, from model_index.json, unet/config.json and vae/config.json.
+    """The facts of a checkpoint folder, from model_index.json and the configs of its denoiser and VAE.
 
     Raises CheckpointMissingError for a folder that is not there, CheckpointUnreadableError for one of another kind.
     """
@@ -88,22 +100,31 @@ def read_source(folder: Path, *, slug: str) -> CheckpointSource:
     pipeline = _read_json(folder / "model_index.json").get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise CheckpointUnreadableError(
-            f"{folder} holds a {pipeline}; only Stable Diffusion 1.5, 2, XL and their inpainting versions can run."
+            f"{folder} holds a {pipeline}; only Stable Diffusion 1.5, 2, XL, FLUX.1 and their inpainting versions run."
         )
-    in_channels = _number(folder / "unet" / "config.json", "in_channels")
-    if in_channels not in CHANNELS:
+    family = FAMILIES[pipeline]
+    in_channels = _number(folder / DENOISERS[family] / "config.json", "in_channels")
+    if in_channels not in CHANNELS[family]:
         raise CheckpointUnreadableError(
-            f"{folder} has a U-Net with {in_channels} input channels; only 4 and 9 can run."
+            f"{folder} has a {DENOISERS[family]} with {in_channels} input channels; only "
+            f"{' and '.join(str(number) for number in CHANNELS[family])} can run."
         )
-    native_size_px = _number(folder / "unet" / "config.json", "sample_size") * _vae_factor(folder)
+    native_size_px = _native_size_px(folder, family)
     return CheckpointSource(
         slug=slug,
         folder=folder,
-        family=FAMILIES[pipeline],
+        family=family,
         native_size_px=native_size_px,
         sizes=derived_sizes(native_size_px),
-        in_channels=in_channels,
+        is_inpainting=CHANNELS[family][in_channels],
     )
+
+
+def _native_size_px(folder: Path, family: Family) -> int:
+    """Pixels a side that a model was trained at: a U-Net states it in latent cells, FLUX's VAE in pixels."""
+    if DENOISERS[family] == "unet":
+        return _number(folder / "unet" / "config.json", "sample_size") * _vae_factor(folder)
+    return _number(folder / "vae" / "config.json", "sample_size")
 
 
 def derived_sizes(native_size_px: int) -> tuple[Size, ...]:
@@ -163,14 +184,7 @@ def _with_sizes_of(entry: CatalogEntry, source: CheckpointSource) -> CheckpointS
     width, height = entry.sizes[0]
     if round(math.sqrt(width * height)) != source.native_size_px:
         return source
-    return CheckpointSource(
-        slug=source.slug,
-        folder=source.folder,
-        family=source.family,
-        native_size_px=source.native_size_px,
-        sizes=entry.sizes,
-        in_channels=source.in_channels,
-    )
+    return replace(source, sizes=entry.sizes)
 
 
 def _tiny_starter(data_dir: Path) -> CheckpointSource:
@@ -180,7 +194,6 @@ def _tiny_starter(data_dir: Path) -> CheckpointSource:
         family="sd",
         native_size_px=TINY_NATIVE_SIZE_PX,
         sizes=derived_sizes(TINY_NATIVE_SIZE_PX),
-        in_channels=4,
     )
 
 

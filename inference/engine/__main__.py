@@ -67,8 +67,7 @@ def _seed(text: str) -> int:
 
 
 def _describe(source: CheckpointSource) -> None:
-    task = "inpainting" if source.in_channels == 9 else "text to image, and around a product"
-    print(f"family       {source.family} ({source.in_channels} input channels: {task})")
+    print(f"family       {source.family}{', made for inpainting' if source.is_inpainting else ''}")
     print(f"native size  {source.native_size_px} px")
     print(f"sizes        {' '.join(f'{width}x{height}' for width, height in source.sizes)}")
     print(f"fingerprint  {fingerprint(source)}")

@@ -5,6 +5,7 @@ Knows nothing about torch, devices or queues.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -58,8 +59,14 @@ class BatchKey:
 
     def digest(self) -> str:
         """SHA-256 (hex) of the key's canonical JSON: equal for equal keys, on every machine."""
-        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return _digest(self)
+
+
+# A launch asks for thousands of images that have a handful of keys.
+@functools.lru_cache(maxsize=256)
+def _digest(key: BatchKey) -> str:
+    canonical = json.dumps(dataclasses.asdict(key), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def batch_key(request: ImageRequest, sizes: Sequence[Size]) -> BatchKey:

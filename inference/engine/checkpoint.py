@@ -8,7 +8,7 @@ Knows nothing about batches, prompts or pictures.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,33 +18,48 @@ from transformers.utils import logging as transformers_logging
 from inference.catalog.entry import Family as FamilyName
 from inference.catalog.sources import CheckpointMissingError, CheckpointSource, FileStamp, stamp
 from inference.engine import tiny
-from inference.engine.families import sd, sdxl
+from inference.engine.families import flux, sd, sdxl
 from inference.engine.families.family import CheckpointFiles, Family
 from inference.engine.interface import CorruptCheckpointError
+from inference.requests import RenderTask
 
-FAMILIES: Mapping[FamilyName, Family] = {"sd": sd.FAMILY, "sdxl": sdxl.FAMILY}
+FAMILIES: Mapping[FamilyName, Family] = {"sd": sd.FAMILY, "sdxl": sdxl.FAMILY, "flux": flux.FAMILY}
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedCheckpoint:
-    """A checkpoint's pipelines on the device, all on one set of weights; text2img is None for inpainting U-Nets."""
+    """A checkpoint on the device: its own pipeline, and those of other tasks on the same set of weights."""
 
     source: CheckpointSource
     stamp: tuple[FileStamp, ...]
     family: Family
-    text2img: Any | None
-    inpaint: Any
+    own: Any
     scheduler_config: Mapping[str, Any]
+    _pipelines: dict[RenderTask, Any] = field(default_factory=dict)
 
     def is_current(self, source: CheckpointSource) -> bool:
         """Whether this is that source, its files untouched since they were read."""
         return self.source == source and self.stamp == _stamp(source)
 
+    def task(self, asked: RenderTask) -> RenderTask:
+        """How a task is done: one made for inpainting paints freely by painting over all of a picture."""
+        return "inpaint" if self.source.is_inpainting else asked
+
+    def pipeline(self, asked: RenderTask) -> Any:
+        """The pipeline of a task."""
+        task = self.task(asked)
+        if task not in self._pipelines:
+            pipeline = self.family.pipeline(self.own, task)
+            pipeline.set_progress_bar_config(disable=True)
+            self._pipelines[task] = pipeline
+        return self._pipelines[task]
+
 
 def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
-    """Read a checkpoint and put it on the device, in float32 on a CPU, float16 on a GPU (the VAE in float32).
+    """Read a checkpoint and put it on the device, in float32 on a CPU, in its family's type on a GPU.
 
-    The starter's tiny stand-in is made first where it is missing. Raises CorruptCheckpointError.
+    The VAE is float32 everywhere. The starter's tiny stand-in is made first where it is missing.
+    Raises CorruptCheckpointError.
     """
     _be_quiet()
     if source.is_built_on_first_load and not source.folder.exists():
@@ -52,8 +67,8 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
     family = FAMILIES[source.family]
     files = CheckpointFiles(
         folder=source.folder,
-        in_channels=source.in_channels,
-        dtype=torch.float32 if device.type == "cpu" else torch.float16,
+        is_inpainting=source.is_inpainting,
+        dtype=torch.float32 if device.type == "cpu" else family.gpu_dtype,
     )
     # Taken before the files are read: what changes while they are read is then noticed by the next batch.
     before = _stamp(source)
@@ -61,15 +76,11 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
         raise CorruptCheckpointError(f"The checkpoint in {source.folder} is gone. Copy the folder again.")
     pipeline = _read(family, files)
     pipeline.to(device)
-    pipeline.set_progress_bar_config(disable=True)
-    inpaint = family.inpainting(pipeline)
-    inpaint.set_progress_bar_config(disable=True)
     return LoadedCheckpoint(
         source=source,
         stamp=before,
         family=family,
-        text2img=None if source.in_channels == 9 else pipeline,
-        inpaint=inpaint,
+        own=pipeline,
         scheduler_config=dict(pipeline.scheduler.config),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +18,19 @@ from inference.engine.families.family import TextEmbedding
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
 
-# A campaign's texts and products; SDXL's embedding of a text is 0.3 MB, a product's latents 0.3 MB.
-KEPT_TEXTS = 512
-KEPT_PICTURES = 128
+# A campaign's texts and products: a text takes 0.7 MB for SDXL, 8 MB for FLUX, a picture's latents 0.3 to 1 MB.
+KEPT_TEXTS_BYTES = 512 * 2**20
+KEPT_PICTURES_BYTES = 128 * 2**20
 
-Value = TypeVar("Value")
+
+class Sized(Protocol):
+    """Something whose size in memory is known."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Value = TypeVar("Value", bound=Sized)
 
 
 class Conditioning:
@@ -30,21 +38,21 @@ class Conditioning:
 
     def __init__(self, checkpoint: LoadedCheckpoint) -> None:
         self._checkpoint = checkpoint
-        self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS)
-        self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES)
+        self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS_BYTES)
+        self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES_BYTES)
 
     def prompt(self, text: str) -> TextEmbedding:
         """The embedding of a prompt."""
-        pipeline = self._checkpoint.inpaint
+        pipeline = self._checkpoint.own
         return self._texts.get(("prompt", text), lambda: self._checkpoint.family.encode(pipeline, text))
 
     def negative_prompt(self, text: str) -> TextEmbedding:
         """The embedding of a negative prompt."""
-        pipeline = self._checkpoint.inpaint
+        pipeline = self._checkpoint.own
         return self._texts.get(("negative", text), lambda: self._checkpoint.family.encode_negative(pipeline, text))
 
     def latents(self, image: Pixels) -> torch.Tensor:
-        """Latents (1, 4, H/8, W/8) of an image uint8 (H, W, 3).
+        """Latents (1, C, H/8, W/8) of an image uint8 (H, W, 3).
 
         The mode of the VAE's posterior, not a sample as diffusers' pipelines take: a sample would use up the image's
         noise generator, and a product encoded once could not serve every seed.
@@ -53,28 +61,33 @@ class Conditioning:
         return self._latents.get((image.shape, digest), lambda: self._encode(_to_unit_range(image)))
 
     def masked_latents(self, image: Pixels, mask_image: Pixels) -> torch.Tensor:
-        """Latents (1, 4, H/8, W/8) of an image whose repainted pixels (mask 255) are middle grey, as inpainting
+        """Latents (1, C, H/8, W/8) of an image whose repainted pixels (mask 255) are middle grey, as inpainting
         U-Nets were trained to see it."""
         digest = hashlib.sha256(image.tobytes() + mask_image.tobytes()).digest()
         kept = torch.from_numpy(mask_image < 128)[None, None]
         return self._latents.get(("masked", image.shape, digest), lambda: self._encode(_to_unit_range(image) * kept))
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        pipeline = self._checkpoint.inpaint
-        vae: Any = pipeline.vae
+        vae: Any = self._checkpoint.own.vae
         mode = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode()
-        scaled: torch.Tensor = (mode * vae.config.scaling_factor).to(pipeline.unet.dtype)
-        return scaled
+        scaled: torch.Tensor = (mode - _shift(vae)) * vae.config.scaling_factor
+        return scaled.to(self._checkpoint.family.denoiser(self._checkpoint.own).dtype)
 
 
 def decode(vae: Any, latents: torch.Tensor) -> Pixels | None:
-    """The picture of latents (4, H/8, W/8), uint8 (H, W, 3) RGB, decoded alone; None where it is not finite."""
-    pixels = vae.decode(latents[None].to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0][0]
+    """The picture of latents (C, H/8, W/8), uint8 (H, W, 3) RGB, decoded alone; None where it is not finite."""
+    code = latents[None].to(vae.dtype) / vae.config.scaling_factor + _shift(vae)
+    pixels = vae.decode(code, return_dict=False)[0][0]
     if not bool(torch.isfinite(pixels).all()):
         return None
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     picture: Pixels = levels.permute(1, 2, 0).contiguous().cpu().numpy()
     return picture
+
+
+def _shift(vae: Any) -> float:
+    """What is taken from a code before it is scaled: 0 but in FLUX's."""
+    return getattr(vae.config, "shift_factor", None) or 0.0
 
 
 def _to_unit_range(image: Pixels) -> torch.Tensor:
@@ -84,16 +97,18 @@ def _to_unit_range(image: Pixels) -> torch.Tensor:
 
 
 class _Kept(Generic[Value]):
-    """The values used last, up to a number of them."""
+    """The values used last, up to a number of bytes."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, nbytes: int) -> None:
+        self._room = nbytes
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        if key not in self._values:
-            self._values[key] = make()
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
-        self._values.move_to_end(key)
-        return self._values[key]
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        value = self._values[key] = make()
+        self._room -= value.nbytes
+        while self._room < 0 and len(self._values) > 1:
+            self._room += self._values.popitem(last=False)[1].nbytes
+        return value

@@ -141,7 +141,7 @@ class Engine:
         on_progress(Progress("decode", 0, len(inputs)))
         for index, each in enumerate(latents):
             with torch.inference_mode(), self._memory_faults(key, batch_size):
-                picture = decode(checkpoint.inpaint.vae, each)
+                picture = decode(checkpoint.own.vae, each)
             on_progress(Progress("decode", index + 1, len(inputs)))
             if picture is None:
                 broken.append(index)
@@ -168,7 +168,7 @@ class Engine:
             self._unload()
             self._checkpoint = checkpoints.load(source, device=self._device)
             self._conditioning = Conditioning(self._checkpoint)
-            self._preview = Preview(self._checkpoint.inpaint.vae)
+            self._preview = Preview(self._checkpoint.own.vae)
             on_progress(Progress("load", 1, 1))
         return self._checkpoint, self._conditioning, self._preview
 

@@ -150,8 +150,9 @@ def check_batch(key: BatchKey, inputs: Sequence[EngineInput], *, source: Checkpo
         raise InputError(
             f'The batch asks for "{key.checkpoint}", the source is "{source.slug}". Pass the right source.'
         )
-    if key.width % SIZE_STEP_PX or key.height % SIZE_STEP_PX:
-        raise InputError(f"{key.width} x {key.height} cannot be painted. Take multiples of {SIZE_STEP_PX} px.")
+    step_px = SIZE_STEP_PX[source.family]
+    if key.width % step_px or key.height % step_px:
+        raise InputError(f"{key.width} x {key.height} cannot be painted. Take multiples of {step_px} px.")
     if key.scheduler not in SCHEDULERS:
         raise InputError(f'There is no scheduler "{key.scheduler}". Choose one of: {", ".join(SCHEDULERS)}.')
     if key.denoising_steps < 1:
@@ -162,7 +163,9 @@ def check_batch(key: BatchKey, inputs: Sequence[EngineInput], *, source: Checkpo
 
 def _check_input(key: BatchKey, each: EngineInput, index: int) -> None:
     shapes = [None if pixels is None else pixels.shape for pixels in (each.image, each.mask_image)]
-    wanted = [(key.height, key.width, 3), (key.height, key.width)] if key.task == "inpaint" else [None, None]
+    wanted: list[tuple[int, ...] | None] = [(key.height, key.width, 3), (key.height, key.width)]
+    if key.task != "inpaint":
+        wanted = [wanted[0] if key.task == "img2img" else None, None]
     if shapes != wanted:
         raise InputError(
             f"Input {index} has image and mask_image of shapes {shapes[0]} and {shapes[1]}; a {key.task} batch of "

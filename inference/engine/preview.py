@@ -28,7 +28,7 @@ class Preview:
         self._matrix = _fit(vae)
 
     def pictures(self, latents: torch.Tensor) -> tuple[Pixels, ...]:
-        """One uint8 (h, w, 3) RGB for each of latents (n, 4, h, w), in the U-Net's scale; none if any is not finite.
+        """One uint8 (h, w, 3) RGB for each of latents (n, C, h, w), in the denoiser's scale; none if any is not finite.
 
         Early latents are mostly noise whose size depends on the scheduler: each image is brought to deviation 1.
         """
@@ -43,12 +43,15 @@ class Preview:
 
 
 def _fit(vae: Any) -> torch.Tensor:
-    """Matrix (5, 3): four latent channels and a one, to RGB in -1..1."""
+    """Matrix (C + 1, 3): the latent channels and a one, to RGB in -1..1."""
     noise = torch.Generator("cpu").manual_seed(0)
-    patches = torch.randn(1, 4, PROBE_CELLS // PATCH_CELLS, PROBE_CELLS // PATCH_CELLS, generator=noise)
+    patches = torch.randn(
+        1, vae.config.latent_channels, PROBE_CELLS // PATCH_CELLS, PROBE_CELLS // PATCH_CELLS, generator=noise
+    )
     probe = torch.nn.functional.interpolate(patches, size=(PROBE_CELLS, PROBE_CELLS), mode="bilinear")
     latents = (probe / probe.std()).to(vae.device, vae.dtype)
-    decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0].float()
+    code = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", None) or 0.0)
+    decoded = vae.decode(code, return_dict=False)[0].float()
     colors = torch.nn.functional.adaptive_avg_pool2d(decoded.nan_to_num(), PROBE_CELLS)[0].flatten(1).T.cpu()
     cells = _with_one(latents.float()[0].flatten(1).T.cpu())
     matrix: torch.Tensor = torch.linalg.lstsq(cells, colors).solution.to(vae.device)

@@ -18,20 +18,33 @@ import torch
 from diffusers import (
     AutoencoderKL,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxFillPipeline,
+    FluxPipeline,
+    FluxTransformer2DModel,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from inference.catalog.sources import TINY_NATIVE_SIZE_PX
 
-# Both families' VAEs have three halvings: 8 px a latent cell.
+# All VAEs have three halvings: 8 px a latent cell.
 VAE_FACTOR = 8
 TEXT_WIDTH = 32
+FLUX_CHANNELS = 16
 
 
 def build_sd(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_px: int = TINY_NATIVE_SIZE_PX) -> None:
@@ -81,6 +94,39 @@ def build_sdxl(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size
     _save(pipeline, folder)
 
 
+def build_flux(
+    folder: Path, *, is_inpainting: bool = False, seed: int = 0, native_size_px: int = TINY_NATIVE_SIZE_PX
+) -> None:
+    """Write a tiny FLUX.1 checkpoint (dev), or one of Fill for inpainting, all at once or not at all."""
+    packed = 4 * FLUX_CHANNELS
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        transformer: Any = FluxTransformer2DModel(
+            in_channels=packed + (packed + 4 * VAE_FACTOR**2 if is_inpainting else 0),
+            out_channels=packed,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=TEXT_WIDTH,
+            pooled_projection_dim=TEXT_WIDTH,
+            axes_dims_rope=(4, 4, 8),
+            guidance_embeds=True,
+        )
+        _heed_packed_texts(transformer)
+        cls = FluxFillPipeline if is_inpainting else FluxPipeline
+        pipeline = cls(
+            vae=_vae(native_size_px, latent_channels=FLUX_CHANNELS, shift_factor=0.1159, scaling_factor=0.3611),
+            text_encoder=CLIPTextModel(_text_config()).eval(),
+            tokenizer=_tokenizer(),
+            text_encoder_2=T5EncoderModel(_t5_config()).eval(),
+            tokenizer_2=_t5_tokenizer(),
+            transformer=transformer.eval(),
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        )
+    _save(pipeline, folder)
+
+
 def _unet(in_channels: int, native_size_px: int, **extra: Any) -> Any:
     unet: Any = UNet2DConditionModel(
         block_out_channels=(16, 32),
@@ -107,14 +153,23 @@ def _heed_texts(unet: Any) -> None:
                 part.to_out[0].weight.mul_(30)
 
 
-def _vae() -> Any:
+def _heed_packed_texts(transformer: Any) -> None:
+    """The same for a transformer that reads texts and pictures as one sequence."""
+    with torch.no_grad():
+        transformer.context_embedder.weight.mul_(30)
+        for block in transformer.transformer_blocks:
+            block.attn.add_v_proj.weight.mul_(30)
+
+
+def _vae(sample_size: int = TINY_NATIVE_SIZE_PX, **extra: Any) -> Any:
     blocks = 4
     vae: Any = AutoencoderKL(
         block_out_channels=(8, 8, 16, 16),
         down_block_types=("DownEncoderBlock2D",) * blocks,
         up_block_types=("UpDecoderBlock2D",) * blocks,
         norm_num_groups=4,
-        sample_size=TINY_NATIVE_SIZE_PX,
+        sample_size=sample_size,
+        **extra,
     )
     return vae.eval()
 
@@ -131,6 +186,19 @@ def _text_config() -> CLIPTextConfig:
         bos_token_id=end - 1,
         eos_token_id=end,
         pad_token_id=end,
+    )
+
+
+def _t5_config() -> T5Config:
+    return T5Config(
+        vocab_size=len(_t5_vocabulary()),
+        d_model=TEXT_WIDTH,
+        d_kv=8,
+        d_ff=2 * TEXT_WIDTH,
+        num_layers=2,
+        num_heads=4,
+        is_encoder_decoder=False,
+        use_cache=False,
     )
 
 
@@ -153,6 +221,16 @@ def _tokenizer() -> CLIPTokenizer:
         merges = Path(folder, "merges.txt")
         merges.write_text("#version: 0.2\n")
         return CLIPTokenizer(str(vocabulary), str(merges), model_max_length=77)
+
+
+def _t5_vocabulary() -> list[tuple[str, float]]:
+    """T5's own first tokens, the mark of a word's beginning, and every printable character, each with its log odds."""
+    characters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    return [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), *((each, -3.0) for each in characters)]
+
+
+def _t5_tokenizer() -> T5Tokenizer:
+    return T5Tokenizer(vocab=_t5_vocabulary(), extra_ids=0)
 
 
 def _save(pipeline: Any, folder: Path) -> None:

@@ -147,7 +147,7 @@ def test_missing_weights_are_answered_with_how_to_install_them(tmp_path):
 def test_weights_put_where_the_message_says_are_found(tmp_path):
     folder = checkpoint(tmp_path / "checkpoints" / "sdxl-base", pipeline="StableDiffusionXLPipeline", sample_size=128)
     source = resolve(catalog.entry("sdxl-base"), overrides={}, data_dir=tmp_path)
-    assert (source.folder, source.family, source.native_size_px, source.in_channels) == (folder, "sdxl", 1024, 4)
+    assert (source.folder, source.family, source.native_size_px, source.is_inpainting) == (folder, "sdxl", 1024, False)
     assert source.sizes == catalog.entry("sdxl-base").sizes
 
 
@@ -155,7 +155,7 @@ def test_an_overriding_folder_wins_and_brings_its_own_sizes_when_it_is_of_anothe
     folder = checkpoint(tmp_path / "mine", pipeline="StableDiffusionInpaintPipeline", in_channels=9, sample_size=96)
     checkpoint(tmp_path / "data" / "checkpoints" / "sd-1-5")
     source = resolve(catalog.entry("sd-1-5"), overrides={"sd-1-5": folder}, data_dir=tmp_path / "data")
-    assert (source.folder, source.family, source.native_size_px, source.in_channels) == (folder, "sd", 768, 9)
+    assert (source.folder, source.family, source.native_size_px, source.is_inpainting) == (folder, "sd", 768, True)
     assert source.sizes == derived_sizes(768)
 
 
@@ -180,7 +180,8 @@ def test_the_bundled_starter_is_preferred_to_the_stand_in(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        ({"pipeline": "FluxPipeline"}, "holds a FluxPipeline; only Stable Diffusion"),
+        ({"pipeline": "SanaPipeline"}, "holds a SanaPipeline; only Stable Diffusion"),
+        ({"pipeline": "FluxPipeline"}, "transformer/config.json is missing"),
         ({"in_channels": 8}, "8 input channels; only 4 and 9"),
     ],
 )

@@ -11,15 +11,37 @@ from typing import Any, Protocol
 
 import torch
 
+from inference.engine.batching import BatchKey
 from inference.engine.interface import CorruptCheckpointError
+from inference.requests import RenderTask
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "spiece.model")
 
 
 @dataclass(frozen=True, eq=False)
 class TextEmbedding:
-    """One text as its encoders see it: tokens (1, tokens, width) and, for SDXL, pooled (1, width)."""
+    """One text as its encoders see it: tokens (1, tokens, width) and, where the family has one, pooled (1, width)."""
 
     tokens: torch.Tensor
     pooled: torch.Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.tokens.nbytes + (0 if self.pooled is None else self.pooled.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What a batch paints over, encoded: latents (n, C, H/8, W/8) and masks (n, 1, H, W), 1.0 where it is painted.
+
+    `masked` are the latents of the pictures with grey in place of what is painted: only checkpoints made for
+    inpainting see them.
+    """
+
+    image: torch.Tensor
+    masks: torch.Tensor | None = None
+    masked: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -27,16 +49,16 @@ class CheckpointFiles:
     """A checkpoint's folder and how it is read; the VAE is float32 on every device, since SDXL's overflows float16."""
 
     folder: Path
-    in_channels: int
+    is_inpainting: bool
     dtype: torch.dtype
 
-    def pipeline(self, text_to_image: Any, inpainting: Any, **parts: Any) -> Any:
-        """A pipeline of the class for the U-Net's channels, of the folder's files and the parts given."""
-        return (inpainting if self.in_channels == 9 else text_to_image).from_pretrained(
+    def pipeline(self, cls: Any, *, denoiser: str, **parts: Any) -> Any:
+        """A pipeline of the class, of the folder's files and the parts given."""
+        return cls.from_pretrained(
             self.folder,
             local_files_only=True,
             use_safetensors=True,
-            variant=self._variant("unet", "diffusion_pytorch_model"),
+            variant=self._variant(denoiser, "diffusion_pytorch_model"),
             dtype={"vae": torch.float32, "default": self.dtype},
             **parts,
         )
@@ -47,7 +69,7 @@ class CheckpointFiles:
         Raises CorruptCheckpointError where the tokenizer or a weight is missing.
         """
         tokenizer = self.folder / part.replace("text_encoder", "tokenizer")
-        if not any((tokenizer / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        if not any((tokenizer / name).is_file() for name in TOKENIZER_FILES):
             raise CorruptCheckpointError(f"The tokenizer {tokenizer} is missing. Copy the checkpoint again.")
         model, report = cls.from_pretrained(
             self.folder / part,
@@ -72,12 +94,30 @@ class CheckpointFiles:
 class Family(Protocol):
     """One architecture: how its pipelines are loaded, share their parts, read text and take it."""
 
-    def load(self, files: CheckpointFiles) -> Any:
-        """The checkpoint's own pipeline (diffusers): text-to-image for 4 input channels, inpainting for 9."""
+    @property
+    def gpu_dtype(self) -> torch.dtype:
+        """What the weights are computed in on a GPU."""
         ...
 
-    def inpainting(self, pipeline: Any) -> Any:
-        """An inpainting pipeline on the very parts of a pipeline: no weight is held twice."""
+    @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether a negative text steers it; else it is not even encoded."""
+        ...
+
+    def load(self, files: CheckpointFiles) -> Any:
+        """The checkpoint's own pipeline (diffusers): text-to-image, or inpainting where it was made for that."""
+        ...
+
+    def pipeline(self, own: Any, task: RenderTask) -> Any:
+        """The pipeline of a task on the very parts of the checkpoint's own: no weight is held twice."""
+        ...
+
+    def denoiser(self, pipeline: Any) -> Any:
+        """The U-Net or transformer of a pipeline."""
+        ...
+
+    def scheduler(self, name: str, checkpoint_config: Mapping[str, Any]) -> Any:
+        """A fresh scheduler of the interface's name, on the checkpoint's own noise schedule."""
         ...
 
     def encode(self, pipeline: Any, text: str) -> TextEmbedding:
@@ -89,5 +129,13 @@ class Family(Protocol):
         ...
 
     def text_arguments(self, positive: Sequence[TextEmbedding], negative: Sequence[TextEmbedding]) -> Mapping[str, Any]:
-        """The pipeline's arguments that carry a batch of texts."""
+        """The pipeline's arguments that carry a batch of texts; negative is empty where the family takes none."""
+        ...
+
+    def picture_arguments(self, pipeline: Any, key: BatchKey, pictures: Pictures | None) -> Mapping[str, Any]:
+        """The pipeline's arguments that carry the size and what is painted over."""
+        ...
+
+    def unpack(self, pipeline: Any, latents: torch.Tensor, key: BatchKey) -> torch.Tensor:
+        """A pipeline's latents as the VAE takes them: (n, C, H/8, W/8)."""
         ...

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionInpaintPipeline, StableDiffusionPipeline
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from transformers import CLIPTextModel
 
 from inference.engine.families.family import CheckpointFiles, Family, TextEmbedding
+from inference.engine.families.unet import UNetFamily
+from inference.requests import RenderTask
 
 # No checker that blacks pictures out behind the reviewers' backs, and no parts that only it would use.
 WITHOUT_CHECKER: Mapping[str, Any] = {
@@ -23,19 +25,24 @@ WITHOUT_CHECKER: Mapping[str, Any] = {
     "image_encoder": None,
     "requires_safety_checker": False,
 }
+PIPELINES: Mapping[RenderTask, Any] = {
+    "text2img": StableDiffusionPipeline,
+    "img2img": StableDiffusionImg2ImgPipeline,
+    "inpaint": StableDiffusionInpaintPipeline,
+}
 
 
-class _StableDiffusion:
+class _StableDiffusion(UNetFamily):
     def load(self, files: CheckpointFiles) -> Any:
-        text_encoder = files.text_encoder(CLIPTextModel, "text_encoder")
         return files.pipeline(
-            StableDiffusionPipeline, StableDiffusionInpaintPipeline, text_encoder=text_encoder, **WITHOUT_CHECKER
+            PIPELINES["inpaint" if files.is_inpainting else "text2img"],
+            denoiser="unet",
+            text_encoder=files.text_encoder(CLIPTextModel, "text_encoder"),
+            **WITHOUT_CHECKER,
         )
 
-    def inpainting(self, pipeline: Any) -> Any:
-        if isinstance(pipeline, StableDiffusionInpaintPipeline):
-            return pipeline
-        return StableDiffusionInpaintPipeline(**pipeline.components, requires_safety_checker=False)
+    def pipeline(self, own: Any, task: RenderTask) -> Any:
+        return PIPELINES[task](**own.components, requires_safety_checker=False)
 
     def encode(self, pipeline: Any, text: str) -> TextEmbedding:
         tokens, _ = pipeline.encode_prompt([text], pipeline.device, 1, False)

@@ -11,29 +11,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
+from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from inference.engine.families.family import CheckpointFiles, Family, TextEmbedding
+from inference.engine.families.unet import UNetFamily
+from inference.requests import RenderTask
+
+PIPELINES: Mapping[RenderTask, Any] = {
+    "text2img": StableDiffusionXLPipeline,
+    "img2img": StableDiffusionXLImg2ImgPipeline,
+    "inpaint": StableDiffusionXLInpaintPipeline,
+}
 
 
-class _StableDiffusionXL:
+class _StableDiffusionXL(UNetFamily):
     def load(self, files: CheckpointFiles) -> Any:
         return files.pipeline(
-            StableDiffusionXLPipeline,
-            StableDiffusionXLInpaintPipeline,
+            PIPELINES["inpaint" if files.is_inpainting else "text2img"],
+            denoiser="unet",
             text_encoder=files.text_encoder(CLIPTextModel, "text_encoder"),
             text_encoder_2=files.text_encoder(CLIPTextModelWithProjection, "text_encoder_2"),
             # The product lock promises untouched pixels: no invisible watermark is drawn into them.
             add_watermarker=False,
         )
 
-    def inpainting(self, pipeline: Any) -> Any:
-        if isinstance(pipeline, StableDiffusionXLInpaintPipeline):
-            return pipeline
-        return StableDiffusionXLInpaintPipeline(
-            **pipeline.components,
-            force_zeros_for_empty_prompt=pipeline.config.force_zeros_for_empty_prompt,
+    def pipeline(self, own: Any, task: RenderTask) -> Any:
+        return PIPELINES[task](
+            **own.components,
+            force_zeros_for_empty_prompt=own.config.force_zeros_for_empty_prompt,
             add_watermarker=False,
         )
 

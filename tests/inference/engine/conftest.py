@@ -50,7 +50,21 @@ def sdxl_inpainting(folders):
     return sources.read_source(folders / "sdxl-inpainting", slug="sdxl-inpainting")
 
 
-@pytest.fixture(params=["sd", "sd_inpainting", "sdxl", "sdxl_inpainting"])
+@pytest.fixture(scope="session")
+def flux(folders):
+    """FLUX.1 dev."""
+    tiny.build_flux(folders / "flux", native_size_px=NATIVE_PX)
+    return sources.read_source(folders / "flux", slug="flux")
+
+
+@pytest.fixture(scope="session")
+def flux_fill(folders):
+    """FLUX.1 Fill."""
+    tiny.build_flux(folders / "flux-fill", is_inpainting=True, native_size_px=NATIVE_PX)
+    return sources.read_source(folders / "flux-fill", slug="flux-fill")
+
+
+@pytest.fixture(params=["sd", "sd_inpainting", "sdxl", "sdxl_inpainting", "flux", "flux_fill"])
 def checkpoint(request):
-    """Each of the four kinds of checkpoint in turn."""
+    """Each of the kinds of checkpoint in turn."""
     return request.getfixturevalue(request.param)

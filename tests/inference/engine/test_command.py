@@ -11,7 +11,7 @@ from inference.engine.__main__ import main
 def test_describe_says_what_a_folder_is(sdxl, capsys):
     assert main(["describe", str(sdxl.folder)]) == 0
     told = capsys.readouterr().out
-    assert "sdxl (4 input channels: text to image, and around a product)" in told
+    assert "family       sdxl\n" in told
     assert "64 px" in told
     assert fingerprint(sdxl) in told
 

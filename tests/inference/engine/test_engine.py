@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -33,6 +33,8 @@ from inference.engine.interface import (
 from tests.inference.engine.batches import difference, input_for, key_for, run, sha256
 
 COMPOSITIONS = 4
+DENOISERS = (UNet2DConditionModel, FluxTransformer2DModel)
+DENOISER = "denoiser"
 
 
 @pytest.fixture
@@ -44,13 +46,14 @@ def calls(monkeypatch):
         real = getattr(cls, method)
 
         def counted(self, *args, **kwargs):
-            first = args[0] if args else kwargs["input_ids"]
-            seen.append((cls.__name__, method, len(first)))
+            first: Any = args[0] if args else kwargs.get("input_ids", kwargs.get("hidden_states"))
+            seen.append((DENOISER if cls in DENOISERS else cls.__name__, method, len(first)))
             return real(self, *args, **kwargs)
 
         monkeypatch.setattr(cls, method, counted)
 
-    count(UNet2DConditionModel, "forward")
+    for cls in DENOISERS:
+        count(cls, "forward")
     count(AutoencoderKL, "encode")
     count(AutoencoderKL, "decode")
     count(CLIPTextModel, "forward")
@@ -114,8 +117,9 @@ def test_a_batch_is_one_pass_of_one_call_a_step(engine, checkpoint, calls, task)
     # Loading decodes once more, to learn how previews are made.
     calls.clear()
     run(engine, checkpoint, key, [input_for(key, number) for number in range(3)], batch_size=4)
-    # Four padded images, each with and without its prompt.
-    assert [batch for name, _, batch in calls if name == "UNet2DConditionModel"] == [8, 8, 8]
+    # Four padded images, each with and without its prompt where a negative one steers it.
+    images = 4 if checkpoint.family == "flux" else 8
+    assert [batch for name, _, batch in calls if name == DENOISER] == [images] * 3
     # The padding is not decoded.
     assert [batch for _, method, batch in calls if method == "decode"] == [1, 1, 1]
 
@@ -130,10 +134,10 @@ def test_each_distinct_text_and_product_is_encoded_once(sd, calls):
     assert [batch for _, method, batch in calls if method == "encode"] == [1]
     calls.clear()
     run(engine, sd, key, inputs[::-1])
-    assert {method for name, method, _ in calls if name != "UNet2DConditionModel"} == {"decode"}
+    assert {method for name, method, _ in calls if name != DENOISER} == {"decode"}
 
 
-@pytest.mark.parametrize("name", ["sd", "sdxl"])
+@pytest.mark.parametrize("name", ["sd", "sdxl", "flux"])
 def test_repainting_everything_is_painting_freely(request, engine, name):
     """The product's encoding draws nothing from the image's noise generator, so both tasks start from one noise."""
     source = request.getfixturevalue(name)
@@ -150,11 +154,13 @@ def test_repainting_everything_is_painting_freely(request, engine, name):
 def test_prompt_negative_prompt_and_seed_each_change_the_picture_visibly(engine, checkpoint, task):
     key = key_for(checkpoint, task=task, steps=4)
     base = dataclasses.replace(input_for(key, 0), prompt="a red cat", negative_prompt="blurry", seed=1)
-    changed = [
-        dataclasses.replace(base, prompt="marble kitchen, sunset sky"),
+    without, *changed = [
         dataclasses.replace(base, negative_prompt="marble kitchen, sunset sky"),
+        dataclasses.replace(base, prompt="marble kitchen, sunset sky"),
         dataclasses.replace(base, seed=2),
     ]
+    if checkpoint.family != "flux":
+        changed.append(without)
     first, *others = run(engine, checkpoint, key, [base, *changed])
     assert all(difference(first, other) > 2 for other in others), [difference(first, other) for other in others]
 
@@ -176,8 +182,24 @@ def test_strength_below_one_runs_fewer_steps_and_keeps_more_of_the_picture(engin
     [one] = run(engine, checkpoint, full, [input_for(full, 1)], batch_size=1)
     calls.clear()
     [other] = run(engine, checkpoint, half, [input_for(half, 1)], batch_size=1)
-    assert sum(name == "UNet2DConditionModel" for name, _, _ in calls) == half.denoising_steps == 3
+    assert sum(name == DENOISER for name, _, _ in calls) == half.denoising_steps == 3
     assert sha256(one) != sha256(other)
+
+
+@pytest.mark.parametrize("steps", [4, 5, 28])
+def test_image_to_image_keeps_more_of_the_picture_the_weaker_it_is(engine, checkpoint, calls, steps):
+    strong = key_for(checkpoint, task="img2img", steps=steps, strength=0.9)
+    weak = dataclasses.replace(strong, strength=0.3)
+    image = np.full((strong.height, strong.width, 3), (200, 60, 30), dtype=np.uint8)
+    each = dataclasses.replace(input_for(strong, 1), image=image)
+    pictures = {}
+    for key in (strong, weak):
+        calls.clear()
+        [pictures[key.strength]] = run(engine, checkpoint, key, [each], batch_size=1)
+        assert sum(name == DENOISER for name, _, _ in calls) == key.denoising_steps
+    # What the VAE makes of the picture by itself: a tiny one is far from exact.
+    [untouched] = run(engine, checkpoint, dataclasses.replace(weak, strength=1 / steps), [each], batch_size=1)
+    assert difference(pictures[0.3], untouched) < difference(pictures[0.9], untouched)
 
 
 def test_every_scheduler_of_the_interface_runs_and_paints_its_own_picture(engine, sd):
@@ -249,7 +271,7 @@ def test_a_batch_stops_between_two_steps_and_the_next_one_is_whole(engine, sd, c
             on_progress=lambda progress: steps.append(progress.step) if progress.phase == "step" else None,
             should_stop=lambda: 2 in steps,
         )
-    assert sum(name == "UNet2DConditionModel" for name, _, _ in calls) == 2
+    assert sum(name == DENOISER for name, _, _ in calls) == 2
     assert not any(method == "decode" for _, method, _ in calls)
     [again] = run(engine, sd, key, [input_for(key, 0)])
     assert sha256(again) == sha256(whole)

@@ -12,7 +12,7 @@ from inference.engine.fixed_rate import FixedRateEngine
 from inference.engine.interface import InputError, Progress, Stopped
 from tests.inference.engine.batches import input_for, key_for, run, sha256
 
-SOURCE = CheckpointSource("starter", Path("nowhere"), "sd", 64, ((64, 64),), 4)
+SOURCE = CheckpointSource("starter", Path("nowhere"), "sd", 64, ((64, 64),))
 
 
 @pytest.fixture
