@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -33,6 +34,19 @@ class Sized(Protocol):
 Value = TypeVar("Value", bound=Sized)
 
 
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """An image's texts, equally long; negative is None where the family takes none."""
+
+    positive: TextEmbedding
+    negative: TextEmbedding | None
+
+    @property
+    def length(self) -> int:
+        """Tokens of each: images of one pass must agree in it."""
+        return self.positive.tokens.shape[1]
+
+
 class Conditioning:
     """The encodings of one loaded checkpoint. None draws random numbers: what is kept equals what is made again."""
 
@@ -41,15 +55,27 @@ class Conditioning:
         self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS_BYTES)
         self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES_BYTES)
 
-    def prompt(self, text: str) -> TextEmbedding:
-        """The embedding of a prompt."""
-        pipeline = self._checkpoint.own
-        return self._texts.get(("prompt", text), lambda: self._checkpoint.family.encode(pipeline, text))
+    def texts(self, prompt: str, negative_prompt: str, clip_skip: int) -> Texts:
+        """The embeddings of an image's two texts, the shorter one lengthened by nothing; of one where that is all."""
+        family = self._checkpoint.family
+        positive = self._text("prompt", prompt, clip_skip, family.encode)
+        if not family.takes_negative_prompt:
+            return Texts(positive, None)
+        negative = self._text("negative", negative_prompt, clip_skip, family.encode_negative)
+        if positive.tokens.shape == negative.tokens.shape:
+            return Texts(positive, negative)
+        nothing = self._text("prompt", "", clip_skip, family.encode)
+        length = max(positive.tokens.shape[1], negative.tokens.shape[1])
+        return Texts(
+            _lengthened(positive, nothing, length),
+            # What a family takes for no negative text at all stays that at any length.
+            _lengthened(negative, nothing if negative_prompt else negative, length),
+        )
 
-    def negative_prompt(self, text: str) -> TextEmbedding:
-        """The embedding of a negative prompt."""
-        pipeline = self._checkpoint.own
-        return self._texts.get(("negative", text), lambda: self._checkpoint.family.encode_negative(pipeline, text))
+    def _text(
+        self, kind: str, text: str, clip_skip: int, encode: Callable[[Any, str, int], TextEmbedding]
+    ) -> TextEmbedding:
+        return self._texts.get((kind, text, clip_skip), lambda: encode(self._checkpoint.own, text, clip_skip))
 
     def latents(self, image: Pixels) -> torch.Tensor:
         """Latents (1, C, H/8, W/8) of an image uint8 (H, W, 3).
@@ -83,6 +109,14 @@ def decode(vae: Any, latents: torch.Tensor) -> Pixels | None:
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     picture: Pixels = levels.permute(1, 2, 0).contiguous().cpu().numpy()
     return picture
+
+
+def _lengthened(text: TextEmbedding, nothing: TextEmbedding, length: int) -> TextEmbedding:
+    """The text, followed by nothing until it has so many tokens."""
+    if text.tokens.shape[1] == length:
+        return text
+    missing = (length - text.tokens.shape[1]) // nothing.tokens.shape[1]
+    return TextEmbedding(torch.cat([text.tokens, *[nothing.tokens] * missing], dim=1), text.pooled)
 
 
 def _shift(vae: Any) -> float:

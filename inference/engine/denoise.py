@@ -5,51 +5,58 @@ Knows nothing about devices, loading or decoding.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
-from inference.engine.conditioning import Conditioning
+from inference.engine.conditioning import Conditioning, Texts
 from inference.engine.families.family import Pictures
 from inference.engine.interface import EngineInput, Progress, Stopped, has_preview
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
 
+Value = TypeVar("Value")
 # One made for inpainting takes text-to-image as: repaint all of a grey picture.
 GREY = 128
 REPAINT = 255
 
 
-def pad(inputs: tuple[EngineInput, ...], batch_size: int) -> tuple[EngineInput, ...]:
+def pad(inputs: Sequence[Value], batch_size: int) -> tuple[Value, ...]:
     """The inputs, the last one repeated up to batch_size: kernels are chosen by shape, so one size gives one result."""
-    return inputs + inputs[-1:] * (batch_size - len(inputs))
+    return tuple(inputs) + (inputs[-1],) * (batch_size - len(inputs))
+
+
+def read_texts(
+    key: BatchKey, inputs: Sequence[EngineInput], conditioning: Conditioning, on_progress: Callable[[Progress], None]
+) -> list[Texts]:
+    """Every input's texts, each distinct one encoded once."""
+    texts = []
+    on_progress(Progress("encode", 0, len(inputs)))
+    for number, each in enumerate(inputs, start=1):
+        texts.append(conditioning.texts(each.prompt, each.negative_prompt, key.clip_skip))
+        on_progress(Progress("encode", number, len(inputs)))
+    return texts
 
 
 def encode(
     key: BatchKey,
     padded: Sequence[EngineInput],
+    texts: Sequence[Texts],
     checkpoint: LoadedCheckpoint,
     conditioning: Conditioning,
-    on_progress: Callable[[Progress], None],
 ) -> Mapping[str, Any]:
-    """The pipeline's arguments that carry texts and pictures; each distinct one is encoded once."""
-    total = 3
+    """The pipeline's arguments that carry texts, size and pictures; each distinct picture is encoded once."""
     family = checkpoint.family
-    on_progress(Progress("encode", 0, total))
-    positive = [conditioning.prompt(each.prompt) for each in padded]
-    on_progress(Progress("encode", 1, total))
-    takes_negative = family.takes_negative_prompt
-    negative = [conditioning.negative_prompt(each.negative_prompt) for each in padded] if takes_negative else []
-    on_progress(Progress("encode", 2, total))
-    pictures = family.picture_arguments(
-        checkpoint.pipeline(key.task), key, _pictures(key, padded, checkpoint, conditioning)
-    )
-    on_progress(Progress("encode", total, total))
-    return {**family.text_arguments(positive, negative), **pictures}
+    negative = [each.negative for each in texts if each.negative is not None]
+    pictures = _pictures(key, padded, checkpoint, conditioning)
+    return {
+        **family.text_arguments([each.positive for each in texts], negative),
+        **family.picture_arguments(checkpoint.pipeline(key.task), key, pictures),
+    }
 
 
 def denoise(

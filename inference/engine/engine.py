@@ -9,6 +9,8 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -27,8 +29,8 @@ from inference.catalog.sources import CheckpointSource
 from inference.engine import checkpoint as checkpoints
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
-from inference.engine.conditioning import Conditioning, decode
-from inference.engine.denoise import denoise, encode, pad
+from inference.engine.conditioning import Conditioning, Texts, decode
+from inference.engine.denoise import denoise, encode, pad, read_texts
 from inference.engine.interface import (
     EngineInput,
     NotFiniteError,
@@ -126,27 +128,34 @@ class Engine:
         # No mode is held across a yield: it would leak into the caller's own code.
         with torch.inference_mode(), self._memory_faults(key, batch_size):
             checkpoint, conditioning, preview = self._load(source, on_progress)
-            padded = pad(inputs, batch_size)
-            arguments = encode(key, padded, checkpoint, conditioning, on_progress)
-            latents = denoise(
-                key,
-                padded,
-                checkpoint,
-                arguments,
-                preview=lambda tensor: preview.pictures(tensor[: len(inputs)]),
-                on_progress=on_progress,
-                should_stop=should_stop,
-            )[: len(inputs)]
+            texts = read_texts(key, inputs, conditioning, on_progress)
         broken: list[int] = []
-        on_progress(Progress("decode", 0, len(inputs)))
-        for index, each in enumerate(latents):
+        decoded = 0
+        groups = _equally_long(texts)
+        for number, group in enumerate(groups):
             with torch.inference_mode(), self._memory_faults(key, batch_size):
-                picture = decode(checkpoint.own.vae, each)
-            on_progress(Progress("decode", index + 1, len(inputs)))
-            if picture is None:
-                broken.append(index)
-            else:
-                yield index, picture
+                padded = pad([inputs[index] for index in group], batch_size)
+                of_group = pad([texts[index] for index in group], batch_size)
+                latents = denoise(
+                    key,
+                    padded,
+                    checkpoint,
+                    encode(key, padded, of_group, checkpoint, conditioning),
+                    # What is shown belongs to all inputs: where they are painted in several passes, nothing is.
+                    preview=partial(preview.pictures, first=len(group)) if len(groups) == 1 else lambda _: (),
+                    on_progress=partial(_report_pass, on_progress, number, len(groups)),
+                    should_stop=should_stop,
+                )
+            on_progress(Progress("decode", decoded, len(inputs)))
+            for index, each in zip(group, latents, strict=False):  # the padding is not decoded
+                with torch.inference_mode(), self._memory_faults(key, batch_size):
+                    picture = decode(checkpoint.own.vae, each)
+                decoded += 1
+                on_progress(Progress("decode", decoded, len(inputs)))
+                if picture is None:
+                    broken.append(index)
+                else:
+                    yield index, picture
         if broken:
             raise NotFiniteError(
                 f"{len(broken)} of {len(inputs)} images came out as no numbers (NaN). Try another seed, a lower "
@@ -193,6 +202,19 @@ class Engine:
                 f"The device ran out of memory with {batch_size} images of {key.width} x {key.height} at once. "
                 "Lower the batch size of this device class, or use a device with more memory."
             ) from error
+
+
+def _equally_long(texts: Sequence[Texts]) -> list[list[int]]:
+    """The inputs' indexes, those together whose texts have one length: a pass takes no others."""
+    groups: dict[int, list[int]] = {}
+    for index, each in enumerate(texts):
+        groups.setdefault(each.length, []).append(index)
+    return list(groups.values())
+
+
+def _report_pass(on_progress: OnProgress, number: int, passes: int, progress: Progress) -> None:
+    """Report the steps of one of several passes as steps of them all."""
+    on_progress(replace(progress, step=number * progress.steps + progress.step, steps=passes * progress.steps))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -126,9 +126,10 @@ class RenderEngine(Protocol):
     ) -> Iterator[tuple[int, Pixels]]:
         """Render up to batch_size inputs in one denoising pass, padded to batch_size.
 
-        Yields (index of the input, uint8 (H, W, 3) RGB) in order, each as soon as it is decoded; work happens while
-        the iterator is drawn. Raises InputError at once, and while drawn: CorruptCheckpointError, OutOfMemoryError_,
-        Stopped (should_stop is asked between steps), NotFiniteError (after every sound picture was handed over).
+        Yields (index of the input, uint8 (H, W, 3) RGB), each as soon as it is decoded; work happens while the iterator
+        is drawn. Images whose texts differ in length by windows of the text encoder are painted in passes of their own.
+        Raises InputError at once, and while drawn: CorruptCheckpointError, OutOfMemoryError_, Stopped (should_stop is
+        asked between steps), NotFiniteError (after every sound picture was handed over).
         """
         ...
 

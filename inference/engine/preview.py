@@ -27,12 +27,14 @@ class Preview:
     def __init__(self, vae: Any) -> None:
         self._matrix = _fit(vae)
 
-    def pictures(self, latents: torch.Tensor) -> tuple[Pixels, ...]:
-        """One uint8 (h, w, 3) RGB for each of latents (n, C, h, w), in the denoiser's scale; none if any is not finite.
+    def pictures(self, latents: torch.Tensor, *, first: int | None = None) -> tuple[Pixels, ...]:
+        """One uint8 (h, w, 3) RGB for each of the first latents (n, C, h, w), in the denoiser's scale.
+
+        None if any of them is not finite.
 
         Early latents are mostly noise whose size depends on the scheduler: each image is brought to deviation 1.
         """
-        cells = latents.float().permute(0, 2, 3, 1)
+        cells = latents[:first].float().permute(0, 2, 3, 1)
         cells = cells / cells.std(dim=(1, 2, 3), keepdim=True).clamp(min=1.0)
         levels = (_with_one(cells) @ self._matrix / 2 + 0.5).clamp(0, 1) * 255
         # One copy from the device answers both questions.

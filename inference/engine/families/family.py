@@ -120,11 +120,14 @@ class Family(Protocol):
         """A fresh scheduler of the interface's name, on the checkpoint's own noise schedule."""
         ...
 
-    def encode(self, pipeline: Any, text: str) -> TextEmbedding:
-        """One text, encoded alone, so that its bytes do not depend on a neighbour."""
+    def encode(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
+        """One text, encoded alone, so that its bytes do not depend on a neighbour.
+
+        Where there is a CLIP encoder whose tokens are used, without its last `clip_skip` layers; long texts are longer.
+        """
         ...
 
-    def encode_negative(self, pipeline: Any, text: str) -> TextEmbedding:
+    def encode_negative(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
         """One negative text; the empty one is what the family was trained to take for it."""
         ...
 

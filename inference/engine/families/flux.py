@@ -22,6 +22,7 @@ from transformers import CLIPTextModel, T5EncoderModel
 
 from inference.engine.batching import BatchKey
 from inference.engine.families.family import CheckpointFiles, Family, Pictures, TextEmbedding
+from inference.engine.prompt_weights import plain
 from inference.requests import RenderTask
 
 PIPELINES: Mapping[RenderTask, Any] = {
@@ -69,14 +70,16 @@ class _Flux:
         # Flow matching has one way to step; inference.requests lets nothing else through.
         return FlowMatchEulerDiscreteScheduler.from_config(dict(checkpoint_config))
 
-    def encode(self, pipeline: Any, text: str) -> TextEmbedding:
+    def encode(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
+        # T5 reads a text as a whole: what people weigh is told it in words, and the marks are taken out.
+        text = plain(text)
         tokens = TOKENS if pipeline.transformer.config.guidance_embeds else DISTILLED_TOKENS
         embedded, pooled, _ = pipeline.encode_prompt(
             prompt=text, prompt_2=text, device=pipeline.device, max_sequence_length=tokens
         )
         return TextEmbedding(tokens=embedded, pooled=pooled)
 
-    def encode_negative(self, pipeline: Any, text: str) -> TextEmbedding:
+    def encode_negative(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
         raise NotImplementedError("FLUX.1 takes no negative prompt.")
 
     def text_arguments(self, positive: Sequence[TextEmbedding], negative: Sequence[TextEmbedding]) -> Mapping[str, Any]:

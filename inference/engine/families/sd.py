@@ -14,6 +14,7 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from transformers import CLIPTextModel
 
+from inference.engine import clip_texts
 from inference.engine.families.family import CheckpointFiles, Family, TextEmbedding
 from inference.engine.families.unet import UNetFamily
 from inference.requests import RenderTask
@@ -44,13 +45,12 @@ class _StableDiffusion(UNetFamily):
     def pipeline(self, own: Any, task: RenderTask) -> Any:
         return PIPELINES[task](**own.components, requires_safety_checker=False)
 
-    def encode(self, pipeline: Any, text: str) -> TextEmbedding:
-        tokens, _ = pipeline.encode_prompt([text], pipeline.device, 1, False)
-        return TextEmbedding(tokens=tokens)
+    def encode(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
+        return TextEmbedding(clip_texts.encode(pipeline.tokenizer, pipeline.text_encoder, text, layer=clip_skip).tokens)
 
-    def encode_negative(self, pipeline: Any, text: str) -> TextEmbedding:
+    def encode_negative(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
         # Trained with the empty text as "nothing": it is encoded like any other.
-        return self.encode(pipeline, text)
+        return self.encode(pipeline, text, clip_skip)
 
     def text_arguments(self, positive: Sequence[TextEmbedding], negative: Sequence[TextEmbedding]) -> Mapping[str, Any]:
         return {

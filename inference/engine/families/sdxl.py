@@ -14,6 +14,7 @@ import torch
 from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
+from inference.engine import clip_texts
 from inference.engine.families.family import CheckpointFiles, Family, TextEmbedding
 from inference.engine.families.unet import UNetFamily
 from inference.requests import RenderTask
@@ -43,14 +44,15 @@ class _StableDiffusionXL(UNetFamily):
             add_watermarker=False,
         )
 
-    def encode(self, pipeline: Any, text: str) -> TextEmbedding:
-        tokens, _, pooled, _ = pipeline.encode_prompt(
-            text, device=pipeline.device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        return TextEmbedding(tokens=tokens, pooled=pooled)
+    def encode(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
+        # Trained on the last layer but one.
+        layer = -2 - clip_skip
+        small = clip_texts.encode(pipeline.tokenizer, pipeline.text_encoder, text, layer=layer)
+        large = clip_texts.encode(pipeline.tokenizer_2, pipeline.text_encoder_2, text, layer=layer)
+        return TextEmbedding(tokens=torch.cat((small.tokens, large.tokens), dim=-1), pooled=large.pooled)
 
-    def encode_negative(self, pipeline: Any, text: str) -> TextEmbedding:
-        embedding = self.encode(pipeline, text)
+    def encode_negative(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
+        embedding = self.encode(pipeline, text, clip_skip)
         if text or not pipeline.config.force_zeros_for_empty_prompt or embedding.pooled is None:
             return embedding
         # SDXL base was trained with zeros, not with the encoded empty text, as "nothing".
