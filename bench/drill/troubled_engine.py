@@ -8,7 +8,7 @@ from billing import kill_points
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
 from inference.engine.fixed_rate import FixedRateEngine
-from inference.engine.interface import EngineInput, OutOfMemoryError_, Progress
+from inference.engine.interface import NO_ADDONS, Addons, EngineInput, OutOfMemoryError_, Progress
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -26,6 +26,7 @@ class TroubledEngine(FixedRateEngine):
         inputs: Sequence[EngineInput],
         *,
         source: CheckpointSource,
+        addons: Addons = NO_ADDONS,
         batch_size: int,
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
@@ -43,5 +44,11 @@ class TroubledEngine(FixedRateEngine):
                 on_progress(Progress("load", second, int(SLOW_S)))
                 time.sleep(1)
         return super().run(
-            key, inputs, source=source, batch_size=batch_size, on_progress=on_progress, should_stop=should_stop
+            key,
+            inputs,
+            source=source,
+            addons=addons,
+            batch_size=batch_size,
+            on_progress=on_progress,
+            should_stop=should_stop,
         )

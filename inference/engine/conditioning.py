@@ -6,15 +6,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 
+from inference.engine.batching import LoraKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.families.family import TextEmbedding
+from inference.engine.loras import Adapters, Lora
+from inference.engine.loras import read as read_lora
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 # A campaign's texts and products: a text takes 0.7 MB for SDXL, 8 MB for FLUX, a picture's latents 0.3 to 1 MB.
 KEPT_TEXTS_BYTES = 512 * 2**20
 KEPT_PICTURES_BYTES = 128 * 2**20
+# A LoRA of rank 32 on SDXL takes 200 MB: those of a campaign stay.
+KEPT_LORAS_BYTES = 2 * 2**30
 
 
 class Sized(Protocol):
@@ -54,6 +61,23 @@ class Conditioning:
         self._checkpoint = checkpoint
         self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS_BYTES)
         self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES_BYTES)
+        self._loras: _Kept[Lora] = _Kept(KEPT_LORAS_BYTES)
+        self._adapters = Adapters()
+        self._on_texts: tuple[LoraKey, ...] = ()
+
+    def use_loras(self, keys: Sequence[LoraKey], files: Sequence[Path]) -> None:
+        """Let these LoRAs act, in their order, and no others.
+
+        :raises IncompatibleLoraError: one of them does not fit the checkpoint; none acts then.
+        """
+        self._adapters.use([])
+        pairs = [
+            (key, self._loras.get(key.file, partial(read_lora, path, self._checkpoint.own)))
+            for key, path in zip(keys, files, strict=True)
+        ]
+        self._adapters.use([(lora, key.weight) for key, lora in pairs])
+        # What these change a text into is not what others would.
+        self._on_texts = tuple(key for key, lora in pairs if lora.changes_texts)
 
     def texts(self, prompt: str, negative_prompt: str, clip_skip: int) -> Texts:
         """The embeddings of an image's two texts, the shorter one lengthened by nothing; of one where that is all."""
@@ -75,7 +99,9 @@ class Conditioning:
     def _text(
         self, kind: str, text: str, clip_skip: int, encode: Callable[[Any, str, int], TextEmbedding]
     ) -> TextEmbedding:
-        return self._texts.get((kind, text, clip_skip), lambda: encode(self._checkpoint.own, text, clip_skip))
+        return self._texts.get(
+            (kind, text, clip_skip, self._on_texts), lambda: encode(self._checkpoint.own, text, clip_skip)
+        )
 
     def latents(self, image: Pixels) -> torch.Tensor:
         """Latents (1, C, H/8, W/8) of an image uint8 (H, W, 3).

@@ -32,6 +32,8 @@ from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.conditioning import Conditioning, Texts, decode
 from inference.engine.denoise import denoise, encode, pad, read_texts
 from inference.engine.interface import (
+    NO_ADDONS,
+    Addons,
     EngineInput,
     NotFiniteError,
     OutOfMemoryError_,
@@ -105,21 +107,25 @@ class Engine:
         inputs: Sequence[EngineInput],
         *,
         source: CheckpointSource,
+        addons: Addons = NO_ADDONS,
         batch_size: int,
         on_progress: OnProgress,
         should_stop: ShouldStop,
     ) -> Iterator[tuple[int, Pixels]]:
         """One batch; see RenderEngine.run."""
-        check_batch(key, inputs, source=source, batch_size=batch_size)
-        return self._run(key, tuple(inputs), source, batch_size, on_progress=on_progress, should_stop=should_stop)
+        check_batch(key, inputs, source=source, addons=addons, batch_size=batch_size)
+        return self._run(
+            key, tuple(inputs), source, addons, batch_size=batch_size, on_progress=on_progress, should_stop=should_stop
+        )
 
     def _run(
         self,
         key: BatchKey,
         inputs: tuple[EngineInput, ...],
         source: CheckpointSource,
-        batch_size: int,
+        addons: Addons,
         *,
+        batch_size: int,
         on_progress: OnProgress,
         should_stop: ShouldStop,
     ) -> Iterator[tuple[int, Pixels]]:
@@ -128,6 +134,7 @@ class Engine:
         # No mode is held across a yield: it would leak into the caller's own code.
         with torch.inference_mode(), self._memory_faults(key, batch_size):
             checkpoint, conditioning, preview = self._load(source, on_progress)
+            conditioning.use_loras(key.loras, addons.loras)
             texts = read_texts(key, inputs, conditioning, on_progress)
         broken: list[int] = []
         decoded = 0

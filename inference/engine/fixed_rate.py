@@ -15,7 +15,7 @@ import numpy as np
 
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
-from inference.engine.interface import EngineInput, Progress, Stopped, check_batch, has_preview
+from inference.engine.interface import NO_ADDONS, Addons, EngineInput, Progress, Stopped, check_batch, has_preview
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -53,12 +53,13 @@ class FixedRateEngine:
         inputs: Sequence[EngineInput],
         *,
         source: CheckpointSource,
+        addons: Addons = NO_ADDONS,
         batch_size: int,
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[int, Pixels]]:
         """One batch; see RenderEngine.run."""
-        check_batch(key, inputs, source=source, batch_size=batch_size)
+        check_batch(key, inputs, source=source, addons=addons, batch_size=batch_size)
         return self._run(key, tuple(inputs), batch_size, on_progress, should_stop)
 
     def _run(

@@ -93,6 +93,10 @@ class CorruptCheckpointError(EngineError):
     """A checkpoint's files are missing, damaged or do not fit together."""
 
 
+class IncompatibleLoraError(EngineError):
+    """A LoRA's file is damaged, or made for another model; the sentence names what does not fit."""
+
+
 class InputError(EngineError, ValueError):
     """The inputs do not fit the key: a fault of the caller, raised before anything runs."""
 
@@ -120,6 +124,7 @@ class RenderEngine(Protocol):
         inputs: Sequence[EngineInput],
         *,
         source: CheckpointSource,
+        addons: Addons = NO_ADDONS,
         batch_size: int,
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
@@ -127,9 +132,11 @@ class RenderEngine(Protocol):
         """Render up to batch_size inputs in one denoising pass, padded to batch_size.
 
         Yields (index of the input, uint8 (H, W, 3) RGB), each as soon as it is decoded; work happens while the iterator
-        is drawn. Images whose texts differ in length by windows of the text encoder are painted in passes of their own.
-        Raises InputError at once, and while drawn: CorruptCheckpointError, OutOfMemoryError_, Stopped (should_stop is
-        asked between steps), NotFiniteError (after every sound picture was handed over).
+        is drawn. `addons` are the files of what the key names beside the checkpoint. Images whose texts differ in
+        length by windows of the text encoder are painted in passes of their own.
+
+        Raises InputError at once, and while drawn: CorruptCheckpointError, IncompatibleLoraError, OutOfMemoryError_,
+        Stopped (should_stop is asked between steps), NotFiniteError (after every sound picture was handed over).
         """
         ...
 
@@ -143,8 +150,12 @@ def has_preview(step: int, steps: int) -> bool:
     return step < steps and step % -(-steps // PREVIEWS_A_PASS) == 0
 
 
-def check_batch(key: BatchKey, inputs: Sequence[EngineInput], *, source: CheckpointSource, batch_size: int) -> None:
+def check_batch(
+    key: BatchKey, inputs: Sequence[EngineInput], *, source: CheckpointSource, addons: Addons, batch_size: int
+) -> None:
     """Refuse what no engine can render in one pass. Raises InputError."""
+    if len(addons.loras) != len(key.loras):
+        raise InputError(f"The batch names {len(key.loras)} LoRAs, and {len(addons.loras)} files. Pass one for each.")
     if not 1 <= len(inputs) <= batch_size:
         raise InputError(f"A batch of {batch_size} takes 1 to {batch_size} inputs, not {len(inputs)}. Split them.")
     if key.checkpoint != source.slug:

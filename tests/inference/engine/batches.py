@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
-from inference.engine.interface import EngineInput, Progress, RenderEngine
+from inference.engine.interface import NO_ADDONS, Addons, EngineInput, Progress, RenderEngine
 from inference.requests import RenderTask
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def run(
     key: BatchKey,
     inputs: Sequence[EngineInput],
     *,
+    addons: Addons = NO_ADDONS,
     batch_size: int = 4,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -68,6 +69,7 @@ def run(
         key,
         inputs,
         source=source,
+        addons=addons,
         batch_size=batch_size,
         on_progress=on_progress,
         should_stop=should_stop,

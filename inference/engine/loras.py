@@ -1,0 +1,188 @@
+"""LoRAs beside a checkpoint's weights: read from their file, taken in and out without touching the weights.
+Knows nothing about where files come from, batches or pictures.
+
+A LoRA adds up(down(x)) * alpha / rank to what a layer makes of x (Hu et al. 2021, equation 3). It is added by a hook on
+the layer: taking one in costs reading its file, taking it out nothing, and the weights stay as they were to the bit.
+"""
+
+# diffusers and transformers leave many of their functions untyped.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch.nn import functional
+
+from inference.engine.interface import IncompatibleLoraError
+
+# The parts of a pipeline that a LoRA may change, by the names that begin its keys.
+PARTS = ("unet", "transformer", "text_encoder", "text_encoder_2")
+KEYS_TOLD = 3
+# Every spelling of a layer's two matrices, once diffusers has renamed the blocks of other programs.
+_SPELLINGS: Sequence[tuple[str, str]] = (
+    # Alphas stand behind the name of the matrix that they belong to.
+    (r"_lora\.down\.weight\.alpha$", "_lora.alpha.weight"),
+    (r"\.self_attn\.to_([qkv])_lora\.(down|up|alpha)\.weight$", r".self_attn.\1_proj.\2"),
+    (r"\.self_attn\.to_out_lora\.(down|up|alpha)\.weight$", r".self_attn.out_proj.\1"),
+    (r"\.processor\.(to_[qkv]|add_[qkv]_proj)_lora\.(down|up|alpha)\.weight$", r".\1.\2"),
+    (r"\.processor\.to_out_lora\.(down|up|alpha)\.weight$", r".to_out.0.\1"),
+    (r"\.lora_A(?:\.\w+)?\.weight$", ".down"),
+    (r"\.lora_B(?:\.\w+)?\.weight$", ".up"),
+    (r"\.(?:lora_linear_layer\.|lora\.|lora_)(down|up)\.weight$", r".\1"),
+    (r"\.alpha$", ".alpha"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What a LoRA adds to one layer: down (rank, …), up (…, rank), and what their product is multiplied by."""
+
+    module: torch.nn.Module
+    down: torch.Tensor
+    up: torch.Tensor
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lora:
+    """A LoRA that fits a checkpoint."""
+
+    layers: tuple[Layer, ...]
+    changes_texts: bool
+
+    @property
+    def nbytes(self) -> int:
+        """What its matrices take in memory."""
+        return sum(layer.down.nbytes + layer.up.nbytes for layer in self.layers)
+
+
+def read(path: Path, pipeline: Any) -> Lora:
+    """A LoRA's file, matched to the layers of a pipeline (the checkpoint's own) and on their devices.
+
+    :raises IncompatibleLoraError: it is damaged, or changes what the checkpoint has not; the first keys are named.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no mapping
+            noted = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+        # Renames the blocks of Kohya's, XLabs' and the original checkpoints' styles.
+        renamed, alphas = _renamed(pipeline, state)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise IncompatibleLoraError(f"The LoRA {path.name} cannot be read: {str(error).strip()}") from error
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for key, values in {**renamed, **alphas}.items():
+        name, _, kind = _spelled(key).rpartition(".")
+        layers.setdefault(name, {})[kind] = torch.as_tensor(values)
+    modules = dict(_modules(pipeline))
+    matched = {name: _match(modules, name) for name in layers}
+    if foreign := sorted(name for name, module in matched.items() if module is None):
+        raise IncompatibleLoraError(
+            f"The LoRA {path.name} was made for another model: this one has no {_listed(foreign)}. "
+            "Choose the model that it was trained on."
+        )
+    for name, kinds in layers.items():
+        if (alpha := _noted_alpha(noted, name)) is not None:
+            kinds.setdefault("alpha", torch.tensor(alpha))
+    found = tuple(_layer(path, name, matched[name], kinds) for name, kinds in layers.items())
+    return Lora(found, changes_texts=any(name.startswith("text_encoder") for name in layers))
+
+
+class Adapters:
+    """The LoRAs that act on a checkpoint now."""
+
+    def __init__(self) -> None:
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+
+    def use(self, loras: Sequence[tuple[Lora, float]]) -> None:
+        """Let these act, each at its weight, and no others."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = [
+            layer.module.register_forward_hook(partial(_add, layer, weight * layer.scale))
+            for lora, weight in loras
+            for layer in lora.layers
+        ]
+
+
+def _add(
+    layer: Layer, scale: float, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+) -> torch.Tensor:
+    x = inputs[0].to(layer.down.dtype)
+    if isinstance(module, torch.nn.Conv2d):
+        hidden = functional.conv2d(x, layer.down, None, module.stride, module.padding, module.dilation)
+        return output + functional.conv2d(hidden, layer.up) * scale
+    return output + functional.linear(functional.linear(x, layer.down), layer.up) * scale
+
+
+def _renamed(pipeline: Any, state: dict[str, torch.Tensor]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Keys as diffusers writes them, and the alphas that it keeps beside."""
+    unet = getattr(pipeline, "unet", None)
+    if unet is None:
+        renamed, alphas = pipeline.lora_state_dict(state, return_alphas=True)
+    else:
+        renamed, alphas = pipeline.lora_state_dict(state, unet_config=unet.config)
+    return renamed, alphas or {}
+
+
+def _spelled(key: str) -> str:
+    """A key as layer.kind, the kind "down", "up" or "alpha"; another kind for what we do not know."""
+    for spelling, ours in _SPELLINGS:
+        key = re.sub(spelling, ours, key)
+    return key
+
+
+def _noted_alpha(noted: Mapping[str, Any], name: str) -> float | None:
+    """A layer's alpha as PEFT notes it beside the weights, under the part's name; None where it does not."""
+    part, _, path = name.partition(".")
+    alpha = noted.get(f"{part}.lora_alpha")
+    return (noted.get(f"{part}.alpha_pattern") or {}).get(path, alpha)
+
+
+def _modules(pipeline: Any) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The layers that a LoRA can change, by part and path."""
+    for part in PARTS:
+        root = getattr(pipeline, part, None)
+        if root is not None:
+            for name, module in root.named_modules():
+                if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
+                    yield f"{part}.{name}", module
+
+
+def _match(modules: Mapping[str, torch.nn.Module], name: str) -> torch.nn.Module | None:
+    # Text encoders had a "text_model" before transformers 5.6; files name it on.
+    return modules.get(name) or modules.get(name.replace(".text_model.", ".", 1))
+
+
+def _layer(path: Path, name: str, module: torch.nn.Module | None, kinds: Mapping[str, torch.Tensor]) -> Layer:
+    if module is None or not {"down", "up"} <= kinds.keys() <= {"down", "up", "alpha"}:
+        raise IncompatibleLoraError(
+            f"The LoRA {path.name} has {_listed(sorted(kinds))} for {name}; only plain LoRAs can be used, with "
+            "down, up and alpha."
+        )
+    weight: Any = module.weight
+    down, up = (kinds[kind].to(weight.device, weight.dtype) for kind in ("down", "up"))
+    rank = down.shape[0]
+    fits = (up.shape[0], *down.shape[1:]) == tuple(weight.shape) and up.shape[1] == rank
+    if not bool(torch.isfinite(down).all() and torch.isfinite(up).all()):
+        raise IncompatibleLoraError(f"The LoRA {path.name} has values at {name} that are no numbers. Get it again.")
+    if not fits:
+        raise IncompatibleLoraError(
+            f"The LoRA {path.name} does not fit {name}: {tuple(down.shape)} and {tuple(up.shape)} for a layer of "
+            f"{tuple(weight.shape)}. Choose the model that it was trained on."
+        )
+    alpha = float(kinds["alpha"]) if "alpha" in kinds else float(rank)
+    return Layer(module, down, up, alpha / rank)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - KEYS_TOLD} more" if len(names) > KEYS_TOLD else ""
+    return ", ".join(names[:KEYS_TOLD]) + more
