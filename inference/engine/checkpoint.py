@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class LoadedCheckpoint:
     own: Any
     scheduler_config: Mapping[str, Any]
     _pipelines: dict[RenderTask, Any] = field(default_factory=dict)
+    _controls: dict[Path, Any] = field(default_factory=dict)
 
     def is_current(self, source: CheckpointSource) -> bool:
         """Whether this is that source, its files untouched since they were read."""
@@ -53,6 +55,25 @@ class LoadedCheckpoint:
             pipeline.set_progress_bar_config(disable=True)
             self._pipelines[task] = pipeline
         return self._pipelines[task]
+
+    def control(self, folder: Path) -> Any:
+        """A ControlNet for it, on its device; the one used last stays.
+
+        :raises CorruptCheckpointError: its folder cannot be loaded.
+        """
+        if folder not in self._controls:
+            self._controls.clear()
+            denoiser = self.family.denoiser(self.own)
+            try:
+                controlnet = self.family.load_control(folder, denoiser.dtype)
+            # As with checkpoints: whatever error the reader of a damaged file has.
+            except Exception as error:
+                reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+                raise CorruptCheckpointError(
+                    f"The ControlNet in {folder} cannot be loaded: {reason}. Copy the folder again."
+                ) from error
+            self._controls[folder] = controlnet.eval().to(denoiser.device)
+        return self._controls[folder]
 
 
 def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:

@@ -5,6 +5,8 @@ Knows nothing about devices, loading or decoding.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.conditioning import Conditioning, Texts
+from inference.engine.control import steered
 from inference.engine.families.family import Pictures
 from inference.engine.interface import EngineInput, Progress, Stopped, has_preview
 
@@ -59,17 +62,39 @@ def encode(
     }
 
 
+def steering(
+    key: BatchKey,
+    padded: Sequence[EngineInput],
+    checkpoint: LoadedCheckpoint,
+    conditioning: Conditioning,
+    folder: Path | None,
+) -> AbstractContextManager[None]:
+    """What makes the denoiser follow the batch's maps while it is entered; nothing where the key asks for none."""
+    if key.control is None or folder is None:
+        return nullcontext()
+    family, denoiser = checkpoint.family, checkpoint.family.denoiser(checkpoint.own)
+    pictures = [each.control_image for each in padded if each.control_image is not None]
+    if family.control_as_latents:
+        maps = torch.cat([conditioning.latents(each) for each in pictures])
+    else:
+        pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+        maps = (pixels / 255).to(denoiser.device, denoiser.dtype)
+    residuals = family.residuals(checkpoint.control(folder), maps)
+    return steered(denoiser, key.control, steps=key.denoising_steps, residuals=residuals)
+
+
 def denoise(
     key: BatchKey,
     padded: Sequence[EngineInput],
     checkpoint: LoadedCheckpoint,
     arguments: Mapping[str, Any],
     *,
+    steering: AbstractContextManager[None],
     preview: Callable[[torch.Tensor], tuple[Pixels, ...]],
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> torch.Tensor:
-    """Latents (batch, C, H/8, W/8) after every step; `preview` makes small pictures of them for on_progress.
+    """Latents (batch, C, H/8, W/8) after every step, under `steering`; `preview` makes small pictures of them.
 
     Raises Stopped between two steps.
     """
@@ -89,15 +114,16 @@ def denoise(
     on_progress(Progress("step", 0, steps))
     # A scheduler keeps state from step to step: every pass begins with a fresh one.
     pipeline.scheduler = family.scheduler(key.scheduler, checkpoint.scheduler_config)
-    result = pipeline(
-        **arguments,
-        num_inference_steps=key.num_inference_steps,
-        guidance_scale=key.guidance_scale,
-        # One generator an image, on the CPU: its noise depends on its seed alone, not on the batch or the device.
-        generator=[torch.Generator("cpu").manual_seed(each.seed) for each in padded],
-        output_type="latent",
-        callback_on_step_end=on_step_end,
-    )
+    with steering:
+        result = pipeline(
+            **arguments,
+            num_inference_steps=key.num_inference_steps,
+            guidance_scale=key.guidance_scale,
+            # One generator an image, on the CPU: its noise depends on its seed alone, not on the batch or the device.
+            generator=[torch.Generator("cpu").manual_seed(each.seed) for each in padded],
+            output_type="latent",
+            callback_on_step_end=on_step_end,
+        )
     return family.unpack(pipeline, result.images, key)
 
 

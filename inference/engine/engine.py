@@ -30,7 +30,7 @@ from inference.engine import checkpoint as checkpoints
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.conditioning import Conditioning, Texts, decode
-from inference.engine.denoise import denoise, encode, pad, read_texts
+from inference.engine.denoise import denoise, encode, pad, read_texts, steering
 from inference.engine.interface import (
     NO_ADDONS,
     Addons,
@@ -148,6 +148,7 @@ class Engine:
                     padded,
                     checkpoint,
                     encode(key, padded, of_group, checkpoint, conditioning),
+                    steering=steering(key, padded, checkpoint, conditioning, addons.control),
                     # What is shown belongs to all inputs: where they are painted in several passes, nothing is.
                     preview=partial(preview.pictures, first=len(group)) if len(groups) == 1 else lambda _: (),
                     on_progress=partial(_report_pass, on_progress, number, len(groups)),

@@ -169,6 +169,8 @@ def check_batch(
         raise InputError(f'There is no scheduler "{key.scheduler}". Choose one of: {", ".join(SCHEDULERS)}.')
     if key.denoising_steps < 1:
         raise InputError("The steps times the strength leave no step to paint in. Raise one of them.")
+    if (key.control is None) != (addons.control is None):
+        raise InputError("A control needs its ControlNet's folder, and no other batch does. Pass both or neither.")
     for index, each in enumerate(inputs):
         _check_input(key, each, index)
 
@@ -183,6 +185,9 @@ def _check_input(key: BatchKey, each: EngineInput, index: int) -> None:
             f"Input {index} has image and mask_image of shapes {shapes[0]} and {shapes[1]}; a {key.task} batch of "
             f"{key.width} x {key.height} takes {wanted[0]} and {wanted[1]}."
         )
-    for pixels in (each.image, each.mask_image):
+    map_shape = None if each.control_image is None else each.control_image.shape
+    if map_shape != (None if key.control is None else (key.height, key.width, 3)):
+        raise InputError(f"Input {index} has a map of shape {map_shape}; bring it to the key's size, or leave it out.")
+    for pixels in (each.image, each.mask_image, each.control_image, each.look_image):
         if pixels is not None and pixels.dtype != "uint8":
             raise InputError(f"Input {index} has pixels of type {pixels.dtype}; convert them to uint8.")

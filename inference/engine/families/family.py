@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from inference.engine.batching import BatchKey
+from inference.engine.control import Residuals
 from inference.engine.interface import CorruptCheckpointError
 from inference.requests import RenderTask
 
@@ -137,6 +138,22 @@ class Family(Protocol):
 
     def picture_arguments(self, pipeline: Any, key: BatchKey, pictures: Pictures | None) -> Mapping[str, Any]:
         """The pipeline's arguments that carry the size and what is painted over."""
+        ...
+
+    @property
+    def control_as_latents(self) -> bool:
+        """Whether its ControlNets see a map through the VAE, not as pixels."""
+        ...
+
+    def load_control(self, folder: Path, dtype: torch.dtype) -> Any:
+        """A ControlNet (diffusers) from its folder."""
+        ...
+
+    def residuals(self, controlnet: Any, maps: torch.Tensor) -> Residuals:
+        """How a ControlNet steers the denoiser, given a batch of maps.
+
+        maps: pixels (n, 3, H, W) in 0..1, or latents (n, C, H/8, W/8).
+        """
         ...
 
     def unpack(self, pipeline: Any, latents: torch.Tensor, key: BatchKey) -> torch.Tensor:

@@ -8,11 +8,13 @@ trained on instead of by a negative text. Knows nothing about devices, batching 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import (
     FlowMatchEulerDiscreteScheduler,
+    FluxControlNetModel,
     FluxFillPipeline,
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
@@ -21,6 +23,7 @@ from diffusers import (
 from transformers import CLIPTextModel, T5EncoderModel
 
 from inference.engine.batching import BatchKey
+from inference.engine.control import Residuals
 from inference.engine.families.family import CheckpointFiles, Family, Pictures, TextEmbedding
 from inference.engine.prompt_weights import plain
 from inference.requests import RenderTask
@@ -48,6 +51,7 @@ class _Fill(FluxFillPipeline):
 class _Flux:
     gpu_dtype = torch.bfloat16  # float16 overflows in its text encoder
     takes_negative_prompt = False
+    control_as_latents = True
 
     def load(self, files: CheckpointFiles) -> Any:
         return files.pipeline(
@@ -101,6 +105,29 @@ class _Flux:
         if pictures.masks is not None:
             arguments |= {"mask_image": pictures.masks, "masked_image_latents": pictures.image}
         return arguments
+
+    def load_control(self, folder: Path, dtype: torch.dtype) -> Any:
+        return FluxControlNetModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype
+        )
+
+    def residuals(self, controlnet: Any, maps: torch.Tensor) -> Residuals:
+        packed = FluxPipeline._pack_latents(maps, *maps.shape)
+
+        def of_step(arguments: tuple[Any, ...], named: Mapping[str, Any], scale: float) -> Mapping[str, Any]:
+            names = ("timestep", "pooled_projections", "encoder_hidden_states", "txt_ids", "img_ids")
+            blocks, single_blocks = controlnet(
+                # Fill sees more channels behind the latents.
+                hidden_states=named["hidden_states"][..., : packed.shape[-1]],
+                controlnet_cond=packed,
+                conditioning_scale=scale,
+                guidance=named["guidance"] if controlnet.config.guidance_embeds else None,
+                return_dict=False,
+                **{name: named[name] for name in names},
+            )
+            return {"controlnet_block_samples": blocks, "controlnet_single_block_samples": single_blocks}
+
+        return of_step
 
     def unpack(self, pipeline: Any, latents: torch.Tensor, key: BatchKey) -> torch.Tensor:
         unpacked: torch.Tensor = pipeline._unpack_latents(latents, key.height, key.width, pipeline.vae_scale_factor)
