@@ -290,6 +290,10 @@ class HoldLine(models.Model):
                 name="line_resolves_once_in_full",
             ),
         )
+        indexes = (
+            # Each settlement asks whether its hold has a line left: among thousands, most of them resolved.
+            models.Index(fields=("hold",), condition=Q(resolved_at__isnull=True), name="line_open"),
+        )
 
     def __str__(self) -> str:
         return f"line {self.position} of hold {self.hold_id}"

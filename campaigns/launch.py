@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Case, F, Max, Q, QuerySet, Sum, Value, When
 
-from billing import plan_choice
+from billing import bulk, plan_choice
 from campaigns.models import Campaign, Cell, CellRender, Launch
 from campaigns.planning import source_of
 from gallery.models import ReviewStatus
@@ -86,7 +86,8 @@ def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None)
     """
     campaign = _locked(campaign_id)
     asked = _asked(CellRender.objects.filter(cell__campaign=campaign))
-    cells = campaign.cells.select_related("photo__upload").order_by("position")
+    # Not joined: thousands of cells show a few dozen photos.
+    cells = campaign.cells.prefetch_related("photo__upload").order_by("position")
     wanted = [
         (cell, image)
         for cell in cells
@@ -268,12 +269,13 @@ def _ask(
 
 
 def _link(wanted: Iterable[tuple[Cell, int]], requests: Iterable[ImageRequest], render_ids: Iterable[int]) -> None:
-    CellRender.objects.bulk_create(
+    bulk.insert(
+        CellRender,
+        ("cell_id", "image", "render_id", "recipe_hash"),
         [
-            CellRender(cell=cell, image=image, render_id=render_id, recipe_hash=request.digest())
+            (cell.pk, image, render_id, request.digest())
             for (cell, image), request, render_id in zip(wanted, requests, render_ids, strict=True)
         ],
-        batch_size=500,
     )
 
 

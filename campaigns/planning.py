@@ -9,7 +9,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from billing import ledger
+from billing import budgets, ledger, plan_choice
 from campaigns.brief import Brief, Channel
 from campaigns.cells import PlannedCell
 from campaigns.models import Campaign, Cell, Photo, Product
@@ -42,18 +42,23 @@ def estimate(*, images: int, entry: CatalogEntry) -> Estimate:
     return pricing.estimate(images=images, entry=entry)
 
 
-def check_affordable(*, workspace_id: int, brief: Brief, cost: Estimate) -> None:
+def check_affordable(*, workspace_id: int, brief: Brief, cost: Estimate, now: datetime) -> None:
     """Refuse early, before anything is written, what the hold would refuse later.
 
-    :raises billing.ledger.OverBudgetError: the brief's own budget is below the estimate.
-    :raises billing.ledger.InsufficientCreditsError: the workspace has less than the estimate.
+    :raises billing.ledger.OverBudgetError: the brief's own budget, or the workspace's month, is below the estimate.
+    :raises billing.ledger.InsufficientCreditsError: the workspace has less than the estimate, or its plan does not
+        include the model.
     """
+    tier = catalog.entry(brief.checkpoint).tier
+    plan_choice.require(tier, workspace_id=workspace_id, now=now)
     if brief.budget_credits is not None and brief.budget_credits * ledger.MILLI < cost.maximum:
         raise ledger.OverBudgetError(
             f"The campaign needs {ledger.credits_text(cost.maximum)} credits and its budget is {brief.budget_credits}. "
             "Raise the budget or ask for fewer images."
         )
-    available = ledger.balance(workspace_id=workspace_id).available
+    if over := budgets.month(workspace_id=workspace_id, now=now).refusal(cost.maximum):
+        raise ledger.OverBudgetError(over)
+    available = plan_choice.spendable(workspace_id=workspace_id, tier=tier, now=now)
     if available < cost.maximum:
         raise ledger.InsufficientCreditsError(
             f"The campaign needs {ledger.credits_text(cost.maximum)} credits and the workspace has "

@@ -1,20 +1,18 @@
-"""How long images will take: from the batches this installation finished lately. Knows no device, only the record."""
+"""How long images will take: before they are asked for, and until the last of them is there. Only reads."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 
-from inference import catalog
+from inference import pace
 from inference.catalog import CatalogEntry
-from inference.models import Batch, RenderStatus
-
-RECENT_BATCHES = 20
-# Far enough back to find every checkpoint that is in use, few enough to read at every look at the queue.
-LOOK_BACK = 200
-
-Span = tuple[datetime, datetime | None, int]
+from inference.line import Group, Line, images_of
+from inference.models import IS_PAUSED, UNFINISHED, Batch, Render, RenderStatus
+from inference.pace import Forecast as Forecast
+from inference.pace import Record
 
 
 def of(*, images: int, entry: CatalogEntry) -> timedelta:
@@ -30,37 +28,71 @@ def measured_seconds_per_image(*, checkpoint: str) -> float | None:
         .distinct()
         .order_by("-pk")
         .annotate(done=Count("renders", filter=Q(renders__status=RenderStatus.SUCCEEDED)))
-        .values_list("created_at", "finished_at", "done")[:RECENT_BATCHES]
+        .values_list("created_at", "finished_at", "done")[: pace.RECENT_BATCHES]
     )
-    return _average(batches)
-
-
-def speeds() -> Mapping[str, float]:
-    """Measured seconds per image of every checkpoint that was used lately, in one query."""
-    batches = (
-        Batch.objects.filter(finished_at__isnull=False)
-        .order_by("-pk")
-        .annotate(
-            done=Count("renders", filter=Q(renders__status=RenderStatus.SUCCEEDED)),
-            checkpoint=Min("renders__checkpoint"),
-        )
-        .values_list("checkpoint", "created_at", "finished_at", "done")[:LOOK_BACK]
-    )
-    spans: dict[str, list[Span]] = defaultdict(list)
-    for checkpoint, created, finished, done in batches:
-        # A batch whose renders went on to other batches tells nothing.
-        if checkpoint is not None and len(spans[checkpoint]) < RECENT_BATCHES:
-            spans[checkpoint].append((created, finished, done))
-    averages = {checkpoint: _average(each) for checkpoint, each in spans.items()}
-    return {checkpoint: average for checkpoint, average in averages.items() if average is not None}
-
-
-def seconds(checkpoint: str, measured: Mapping[str, float]) -> float:
-    """Seconds an image of a checkpoint takes: as measured, else as the catalogue guesses."""
-    return measured.get(checkpoint) or catalog.entry(checkpoint).seconds_per_image
-
-
-def _average(spans: Iterable[Span]) -> float | None:
-    timed = [((finished - created).total_seconds(), done) for created, finished, done in spans if finished and done]
+    timed = [((finished - created).total_seconds(), done) for created, finished, done in batches if finished and done]
     images = sum(done for _, done in timed)
     return sum(duration for duration, _ in timed) / images if images else None
+
+
+def forecast(
+    *,
+    images: int,
+    entry: CatalogEntry,
+    queue: str = "gpu",
+    priority: int,
+    now: datetime,
+    workspace_id: int | None = None,
+) -> Forecast:
+    """When the last of so many images would be there if they were asked for now, in three queries, or four.
+
+    :param workspace_id: who asks; without it, all that waits at this priority goes first.
+    """
+    record = pace.record(now=now)
+    line = Line.of(queue, record=record, now=now)
+    own = Group(
+        generation_id=None,
+        workspace_id=workspace_id,
+        checkpoint=entry.slug,
+        priority=priority,
+        first=math.inf,
+        images=images,
+    )
+    return pace.predict(line.until(own, images), last=entry.slug, hands=line.hands, paces=record.paces)
+
+
+def remaining(generation_ids: Collection[int], *, now: datetime) -> Forecast | None:
+    """When the last unfinished image of these generations will be there; None if nothing is left, or all is paused.
+
+    Two queries, and two or three for each queue that they wait in.
+    """
+    unfinished = Render.objects.filter(generation__in=generation_ids, status__in=UNFINISHED)
+    counts = (
+        unfinished.exclude(IS_PAUSED, status=RenderStatus.QUEUED)
+        .values("queue", "checkpoint", "status")
+        .annotate(n=Count("pk"))
+    )
+    rows = list(counts.order_by())
+    if not rows:
+        return None
+    record = pace.record(now=now)
+    queued: dict[str, Counter[str]] = {}
+    last_checkpoint = {row["queue"]: row["checkpoint"] for row in rows}
+    for row in rows:
+        left = queued.setdefault(row["queue"], Counter())
+        if row["status"] == RenderStatus.QUEUED:
+            left[row["checkpoint"]] += row["n"]
+    found = [
+        _of_line(Line.of(name, record=record, now=now), set(generation_ids), left, last_checkpoint[name], record)
+        for name, left in queued.items()
+    ]
+    return Forecast(p50=max(each.p50 for each in found), p95=max(each.p95 for each in found))
+
+
+def _of_line(line: Line, generation_ids: set[int], left: Counter[str], checkpoint: str, record: Record) -> Forecast:
+    own = [each for each in line.groups if each.generation_id in generation_ids]
+    last = own[-1] if own else None
+    images = line.until(last, last.images) if last else Counter()
+    # What waits for its next try has no place in line yet, and is made all the same.
+    images += left - images_of(own)
+    return pace.predict(images, last=last.checkpoint if last else checkpoint, hands=line.hands, paces=record.paces)

@@ -10,24 +10,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Self
 
+from billing import plan_choice
 from inference import catalog, offers, pricing, queue, styles
 from inference.catalog import CatalogEntry
 from inference.engine.batching import batch_key
 from inference.models import Generation, Render, RenderStatus, StudioDraft
 from inference.pricing import Estimate
 from inference.queue import FLAWED, QueuedRequest
-from inference.requests import (
-    JSON,
-    SEED_LIMIT,
-    ImageRequest,
-    Overrides,
-    RequestError,
-    Size,
-    image_request,
-    model_size,
-)
+from inference.references import RequestError
+from inference.requests import JSON, SEED_LIMIT, ImageRequest, Overrides, Size, image_request, model_size
 
 ASPECTS: Final[Mapping[str, Size]] = {"16:9": (16, 9), "1:1": (1, 1), "9:16": (9, 16), "4:5": (4, 5), "3:2": (3, 2)}
 OWN_SIZE: Final = "own"
@@ -147,11 +141,12 @@ def generate(*, workspace_id: int, created_by_id: int, key: str, settings: Setti
     :param key: made with the form, at most 64 characters; it also decides the seed where none is given, so that a
         click sent twice asks for the same images.
     :raises RequestError: as `check`.
-    :raises inference.offers.NotOfferedError: as `check`.
+    :raises inference.offers.NotOfferedError: as `check`, or the workspace's plan does not include the model.
     :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
     """
     entry = catalog.entry(settings.checkpoint)
-    source = offers.require_ready(entry, today=now.date())
+    barrier = partial(plan_choice.barrier, workspace_id=workspace_id, now=now)
+    source = offers.require_ready(entry, today=now.date(), barrier=barrier)
     once = f"studio:{created_by_id}:{key[:64]}:{settings.digest()[:32]}"
     wanted = requests(settings, seed=_seed_of(once) if settings.seed is None else settings.seed)
     generation, _ = queue.enqueue(

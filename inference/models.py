@@ -1,4 +1,4 @@
-"""Images asked for and images made. inference.queue is the only writer of a render's status.
+"""Images asked for and images made. The package inference.queue is the only writer of a render's status.
 
 A render knows its frozen request, its hold line and its asset; who asked, and for which campaign, stands above.
 """
@@ -17,6 +17,8 @@ class RenderStatus(models.TextChoices):
 
 
 UNFINISHED = (RenderStatus.QUEUED, RenderStatus.RUNNING)
+# Of queued renders: that they wait for somebody to let them go on.
+IS_PAUSED = Q(generation__is_paused=True) | Q(workspace__queue_pause__isnull=False)
 
 
 class Generation(models.Model):
@@ -63,6 +65,17 @@ class Generation(models.Model):
         return self.succeeded + self.failed + self.canceled + self.expired
 
 
+class QueuePause(models.Model):
+    """That nothing of a workspace is claimed, for as long as the row is there."""
+
+    workspace = models.OneToOneField("studio.Workspace", on_delete=models.PROTECT, related_name="queue_pause")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="queue_pauses")
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"pause of workspace {self.workspace_id}"
+
+
 class StudioDraft(models.Model):
     """The Studio form as a person left it in a workspace."""
 
@@ -85,6 +98,7 @@ class Worker(models.Model):
     queue = models.CharField(max_length=10)
     device_class = models.CharField(max_length=60, blank=True)
     checkpoint = models.CharField(max_length=60, blank=True, help_text="the loaded one's slug")
+    loaded_at = models.DateTimeField(null=True, help_text="when it was loaded: its quantum begins then")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
@@ -103,6 +117,7 @@ class Batch(models.Model):
     step = models.PositiveIntegerField(default=0)
     steps = models.PositiveIntegerField(default=0)
     preview_step = models.PositiveIntegerField(default=0, help_text="the step that the stored previews show; 0: none")
+    load_s = models.FloatField(default=0, help_text="seconds of it that loading the checkpoint took")
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
 

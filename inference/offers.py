@@ -1,8 +1,10 @@
 """What the Studio can offer here and now: each catalogue entry with whether it can be used, and what to do if not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from functools import cache
+from typing import Final, Literal
 
 from django.conf import settings
 
@@ -10,10 +12,15 @@ from inference import catalog
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointMissingError, CheckpointSource, CheckpointUnreadableError, resolve
 
-OfferState = Literal["ready", "missing", "broken", "coming", "retired"]
+OfferState = Literal["ready", "locked", "missing", "broken", "coming", "retired"]
+
+Barrier = Callable[[str], str]
+"""From a tier to the sentence that says why somebody may not use its models, or to nothing."""
 
 # Shown first where its weights are installed; elsewhere the best of what is.
 PREFERRED = "flux-dev"
+# How the picker lists them.
+ORDER: Final[tuple[OfferState, ...]] = ("ready", "locked", "missing", "broken", "coming", "retired")
 
 
 class NotOfferedError(LookupError):
@@ -44,13 +51,21 @@ def source_of(entry: CatalogEntry) -> CheckpointSource:
     return resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
 
 
-def all_offers(*, today: date) -> tuple[Offer, ...]:
-    """Every model that paints from a text, those that can be used first."""
-    offers = [of(entry, today=today) for entry in catalog.load().values() if "text2img" in entry.capabilities]
-    return tuple(sorted(offers, key=lambda offer: (not offer.is_ready, offer.state == "retired")))
+def for_everybody(tier: str) -> str:
+    """No barrier."""
+    return ""
 
 
-def of(entry: CatalogEntry, *, today: date) -> Offer:
+def all_offers(*, today: date, barrier: Barrier = for_everybody) -> tuple[Offer, ...]:
+    """Every model that paints from a text, those that can be used first, then those that another plan includes."""
+    # Asked once for each tier, not for each model.
+    once = cache(barrier)
+    entries = [entry for entry in catalog.load().values() if "text2img" in entry.capabilities]
+    offers = [of(entry, today=today, barrier=once) for entry in entries]
+    return tuple(sorted(offers, key=lambda offer: ORDER.index(offer.state)))
+
+
+def of(entry: CatalogEntry, *, today: date, barrier: Barrier = for_everybody) -> Offer:
     """Whether one model can be used here and now."""
     if entry.retired_on is not None and entry.retired_on <= today:
         successor = catalog.entry(entry.replaced_by) if entry.replaced_by else None
@@ -66,7 +81,8 @@ def of(entry: CatalogEntry, *, today: date) -> Offer:
         return Offer(entry=entry, state="missing", sentence=str(error))
     except CheckpointUnreadableError as error:
         return Offer(entry=entry, state="broken", sentence=str(error))
-    return Offer(entry=entry, state="ready")
+    lock = barrier(entry.tier)
+    return Offer(entry=entry, state="locked" if lock else "ready", sentence=lock)
 
 
 def default(offers: tuple[Offer, ...]) -> CatalogEntry:
@@ -75,12 +91,12 @@ def default(offers: tuple[Offer, ...]) -> CatalogEntry:
     return max(ready, key=lambda entry: (entry.slug == PREFERRED, entry.level == "easy", entry.quality))
 
 
-def require_ready(entry: CatalogEntry, *, today: date) -> CheckpointSource:
+def require_ready(entry: CatalogEntry, *, today: date, barrier: Barrier = for_everybody) -> CheckpointSource:
     """The weights of a model that can be used.
 
     :raises NotOfferedError: it cannot; the sentence says what to do.
     """
-    offer = of(entry, today=today)
+    offer = of(entry, today=today, barrier=barrier)
     if not offer.is_ready:
         raise NotOfferedError(offer.sentence)
     return source_of(entry)

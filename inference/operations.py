@@ -7,18 +7,22 @@ from typing import Any
 
 from django.db.models import Aggregate, Count, Max, Min, Q, QuerySet
 
-from inference.models import Batch, Render, RenderStatus, Worker
+from inference.models import IS_PAUSED, Batch, QueuePause, Render, RenderStatus, Worker
 from inference.queue import LEASE
 
 RECENT_BATCHES = 15
 WORKERS_SHOWN = 40
+WORKERS_COUNTED = 1000
 # How long a worker that ended is still listed.
 REMEMBERED = timedelta(hours=24)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """What one workspace waits for from one checkpoint. ``oldest`` is None when nothing waits."""
+    """What one workspace waits for from one checkpoint; ``waiting`` counts the paused ones as well.
+
+    ``oldest`` is None when nothing waits but what is paused.
+    """
 
     queue: str
     checkpoint: str
@@ -74,12 +78,13 @@ class Pulse:
 
 
 def pulse() -> Pulse:
-    """Four small queries that tell whether anything has changed."""
+    """Five small queries that tell whether anything has changed."""
     queued = Render.objects.filter(status=RenderStatus.QUEUED).aggregate(n=Count("pk"), last=Max("pk"))
     running = sorted(_running_batches().values_list("pk", "phase", "step", Count("renders")))
     claims = Batch.objects.aggregate(last=Max("pk"))
     workers = Worker.objects.aggregate(last=Max("pk"), ended=Max("ended_at"))
-    parts = (*queued.values(), *claims.values(), *workers.values(), *running)
+    pauses = QueuePause.objects.aggregate(n=Count("pk"), last=Max("pk"))
+    parts = (*queued.values(), *claims.values(), *workers.values(), *pauses.values(), *running)
     # Hashed, because it travels in the address of every poll.
     digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
     return Pulse(text=digest, is_at_work=bool(running))
@@ -91,8 +96,8 @@ def lines() -> list[Line]:
     waiting = _by_line(
         Render.objects.filter(status=RenderStatus.QUEUED),
         number=Count("pk"),
-        paused=Count("pk", filter=Q(generation__is_paused=True)),
-        oldest=Min("created_at"),
+        paused=Count("pk", filter=IS_PAUSED),
+        oldest=Min("created_at", filter=~IS_PAUSED),
     )
     running = _by_line(Render.objects.filter(status=RenderStatus.RUNNING), number=Count("pk"))
     found = [
@@ -117,6 +122,13 @@ def workers(*, now: datetime) -> list[WorkerState]:
     at_work = dict(_running_batches().values_list("worker", "pk").distinct())
     states = [_worker(row, at_work.get(row.pk), now) for row in rows]
     return sorted(states, key=lambda state: (state.ended_at is not None, state.batch_id is None, -state.id))
+
+
+def standing_workers(*, now: datetime) -> list[WorkerState]:
+    """Every worker that did not say that it ended, whether it still runs or not."""
+    rows = list(Worker.objects.filter(ended_at__isnull=True).order_by("-pk")[:WORKERS_COUNTED])
+    at_work = dict(_running_batches().values_list("worker", "pk").distinct())
+    return [_worker(row, at_work.get(row.pk), now) for row in rows]
 
 
 def running_batches() -> list[BatchState]:

@@ -3,35 +3,35 @@
 Reads rows that others write, in a number of queries that does not grow with the renders; changes nothing.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, Q, Window
-from django.db.models.functions import RowNumber
-
 from billing import clock
-from inference import eta, previews, turn
-from inference.models import UNFINISHED, Batch, Render, RenderStatus
+from inference import pace, previews
+from inference.line import Line
+from inference.models import UNFINISHED, Render, RenderStatus
+from inference.pace import Pace
 
 FIELDS = (
     *("pk", "status", "queue", "checkpoint", "priority", "generation_id", "asset_id", "failure_reason"),
-    *("generation__is_paused", "batch__phase", "batch__step", "batch__steps", "batch__size", "batch__preview_step"),
+    *("workspace_id", "generation__is_paused", "workspace__queue_pause"),
+    *("batch__phase", "batch__step", "batch__steps", "batch__size", "batch__preview_step"),
 )
 
 # How long a page may show the same place in the queue.
 PLACE_HOLDS_S = 4
-# A worker that is there takes what waits within a second or two; one that starts has its libraries to load.
-UNATTENDED_AFTER = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderProgress:
     """Where one render stands; what does not apply to its status is None, 0 or empty.
 
-    `position` is 1 for the next one of its queue: by priority, then by age. `eta` is the time until the picture is
-    there; nobody knows it while the queue `is_unattended`: what waits has waited long, and nothing is at work.
+    `position` is 1 for the next one of its queue: by priority, then by age, workspaces in turn. `eta` is the time until
+    the picture is there, as likely less as more, and `eta_late` that of 19 in 20 that wait; nobody knows it while the
+    queue `is_unattended`: what waits has waited long, and nothing is at work.
     `preview_step` tells one preview from the next under the same `preview_key` of the storage.
     """
 
@@ -39,6 +39,7 @@ class RenderProgress:
     is_paused: bool = False
     position: int | None = None
     eta: timedelta | None = None
+    eta_late: timedelta | None = None
     is_unattended: bool = False
     phase: str = ""
     step: int = 0
@@ -60,10 +61,14 @@ def of_renders(render_ids: Collection[int], *, now: datetime | None = None) -> d
     Two queries, and three for each queue that they wait in, four where nothing runs.
     """
     rows = list(Render.objects.filter(pk__in=render_ids).values(*FIELDS).order_by())
-    speeds = eta.speeds() if any(row["status"] in UNFINISHED for row in rows) else {}
-    queued = [row for row in rows if row["status"] == RenderStatus.QUEUED and not row["generation__is_paused"]]
-    lines = {name: _Line.of(name, queued, now=now or clock.now()) for name in {row["queue"] for row in queued}}
-    return {row["pk"]: _of_row(row, lines.get(row["queue"]), speeds) for row in rows}
+    if not any(row["status"] in UNFINISHED for row in rows):
+        return {row["pk"]: _ended(row) for row in rows}
+    moment = now or clock.now()
+    record = pace.record(now=moment)
+    queued = [row for row in rows if row["status"] == RenderStatus.QUEUED and not _is_paused(row)]
+    ranked = {row["generation_id"] for row in queued}
+    lines = {name: Line.of(name, record=record, now=moment, ranked=ranked) for name in {row["queue"] for row in queued}}
+    return {row["pk"]: _of_row(row, lines.get(row["queue"]), record.paces) for row in rows}
 
 
 def marks(render_ids: Collection[int], *, workspace_id: int, now: datetime) -> dict[int, str]:
@@ -84,92 +89,39 @@ def mark(progress: RenderProgress, *, now: datetime) -> str:
     return str(progress.status)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The waiting renders of one generation."""
-
-    generation_id: int
-    checkpoint: str
-    turn: tuple[int, int]
-    images: int
+def _is_paused(row: Mapping[str, Any]) -> bool:
+    return row["generation__is_paused"] or row["workspace__queue_pause"] is not None
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One queue as it stands: its waiting groups in order, each render's rank in its group, what runs."""
-
-    groups: tuple[_Group, ...]
-    ranks: Mapping[int, int]
-    running: int
-    workers: int
-    is_unattended: bool
-
-    @classmethod
-    def of(cls, queue: str, rows: Collection[Mapping[str, Any]], *, now: datetime) -> "_Line":
-        waiting = turn.eligible(queue=queue, now=now).order_by()
-        groups = waiting.values("generation_id", "checkpoint", "priority").annotate(
-            n=Count("pk"), first=Min("pk"), since=Min("created_at")
-        )
-        place = Window(RowNumber(), partition_by="generation_id", order_by=("-priority", "pk"))
-        generations = {row["generation_id"] for row in rows}
-        ranked = waiting.filter(generation__in=generations).annotate(rank=place).values_list("pk", "rank")
-        running = Render.objects.filter(queue=queue, status=RenderStatus.RUNNING)
-        busy = running.aggregate(
-            images=Count("pk"),
-            held=Count("pk", filter=Q(lease_expires_at__gt=now)),
-            workers=Count("batch__worker", distinct=True),
-        )
-        return cls(
-            groups=tuple(
-                _Group(each["generation_id"], each["checkpoint"], (-each["priority"], each["first"]), each["n"])
-                for each in groups
-            ),
-            ranks=dict(ranked),
-            running=busy["images"],
-            workers=max(1, busy["workers"]),
-            is_unattended=_is_unattended([each["since"] for each in groups], busy["held"], queue=queue, now=now),
-        )
-
-    def place(self, row: Mapping[str, Any], speeds: Mapping[str, float]) -> tuple[int, timedelta] | None:
-        """Position and time to wait of a waiting render; None while its next try is put off."""
-        rank = self.ranks.get(row["pk"])
-        own = next((each for each in self.groups if each.generation_id == row["generation_id"]), None)
-        if rank is None or own is None:
-            return None
-        before = [each for each in self.groups if each.turn < own.turn]
-        own_s = eta.seconds(row["checkpoint"], speeds)
-        # What runs is half done on average.
-        seconds = sum(each.images * eta.seconds(each.checkpoint, speeds) for each in before)
-        seconds += (rank + self.running / 2) * own_s
-        return sum(each.images for each in before) + rank, timedelta(seconds=seconds / self.workers)
-
-
-def _is_unattended(since: Collection[datetime], held: int, *, queue: str, now: datetime) -> bool:
-    """Whether something waits that a worker would have taken: between two batches of one, nothing runs either."""
-    late = now - UNATTENDED_AFTER
-    if held or not since or min(since) > late:
-        return False
-    return not Batch.objects.filter(worker__queue=queue, finished_at__gt=late).exists()
-
-
-def _of_row(row: Mapping[str, Any], line: _Line | None, speeds: Mapping[str, float]) -> RenderProgress:
+def _of_row(row: Mapping[str, Any], line: Line | None, paces: Mapping[str, Pace]) -> RenderProgress:
     if row["status"] == RenderStatus.QUEUED:
-        place = line.place(row, speeds) if line and not row["generation__is_paused"] else None
-        return RenderProgress(
-            status=RenderStatus.QUEUED,
-            is_paused=row["generation__is_paused"],
-            position=place[0] if place else None,
-            eta=place[1] if place else None,
-            is_unattended=bool(place and line and line.is_unattended),
-        )
-    return _running(row, speeds) if row["status"] == RenderStatus.RUNNING else _ended(row)
+        return _queued(row, line, paces)
+    return _running(row, paces) if row["status"] == RenderStatus.RUNNING else _ended(row)
 
 
-def _running(row: Mapping[str, Any], speeds: Mapping[str, float]) -> RenderProgress:
+def _queued(row: Mapping[str, Any], line: Line | None, paces: Mapping[str, Pace]) -> RenderProgress:
+    group = line.group(row["generation_id"]) if line else None
+    rank = line.ranks.get(row["pk"]) if line else None
+    # While its next try is put off, it has no place.
+    if line is None or group is None or rank is None or _is_paused(row):
+        return RenderProgress(status=RenderStatus.QUEUED, is_paused=_is_paused(row))
+    images = line.until(group, rank)
+    forecast = pace.predict(images, last=row["checkpoint"], hands=line.hands, paces=paces)
+    return RenderProgress(
+        status=RenderStatus.QUEUED,
+        position=images.total(),
+        eta=forecast.p50,
+        eta_late=forecast.p95,
+        is_unattended=line.is_unattended,
+    )
+
+
+def _running(row: Mapping[str, Any], paces: Mapping[str, Pace]) -> RenderProgress:
     is_stepping = row["batch__phase"] == "step" and row["batch__steps"]
     share = row["batch__step"] / row["batch__steps"] if is_stepping else 0.0
     share = 1.0 if row["batch__phase"] in ("decode", "store") else share
-    whole_s = eta.seconds(row["checkpoint"], speeds) * row["batch__size"]
+    each = pace.pace(row["checkpoint"], paces)
+    whole_s = each.batch_s * math.ceil(row["batch__size"] / each.size)
     return RenderProgress(
         status=RenderStatus.RUNNING,
         phase=row["batch__phase"],

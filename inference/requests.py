@@ -5,10 +5,11 @@ Knows the catalogue's limits and nothing about queues, pixels or who is asking.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
 
@@ -88,7 +89,7 @@ class ImageRequest:
 
     def to_json(self) -> dict[str, JSON]:
         """The request as plain JSON values; the fields of `_SINCE` only where they say something."""
-        values = dataclasses.asdict(self)
+        values = _as_dict(self)
         for where, added in _SINCE.items():
             table = values if where == "request" else values[where]
             for name, nothing in added.items():
@@ -101,10 +102,17 @@ class ImageRequest:
         """The request that `to_json` wrote. Raises RequestError for unknown, missing or mistyped fields."""
         return _from_json(cls, values, "request")
 
+    def canonical(self) -> str:
+        """`to_json` as text: the same for equal requests, on every machine."""
+        return self._canonical
+
     def digest(self) -> str:
-        """SHA-256 (hex) of the canonical JSON: equal for equal requests, on every machine."""
-        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """SHA-256 (hex) of the canonical JSON."""
+        return hashlib.sha256(self._canonical.encode()).hexdigest()
+
+    @functools.cached_property
+    def _canonical(self) -> str:
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 # Fields that came later, and what says nothing in each: without them, requests keep the digests that recipes hold.
@@ -146,7 +154,7 @@ def image_request(
     if unknown := sorted(set(overrides) - set(Overrides.__annotations__)):
         known = ", ".join(Overrides.__annotations__)
         raise RequestError(f'There is no setting "{unknown[0]}". A request can set: {known}.')
-    settings = {**dataclasses.asdict(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
+    settings = {**_as_dict(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
     request = ImageRequest.from_json(
         {
             "checkpoint": entry.slug,
@@ -155,7 +163,7 @@ def image_request(
             "seed": seed,
             "width": width,
             "height": height,
-            "product": _plain(product),
+            "product": product,
             **settings,
         }
     )
@@ -227,18 +235,29 @@ def _from_json(cls: type[_Frozen], values: Any, where: str) -> _Frozen:
     """One of this module's dataclasses from plain JSON values, field by field, by its own annotations."""
     if not isinstance(values, Mapping):
         raise RequestError(f"The {where} must be an object, not {values!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    if unknown := sorted(set(values) - set(fields)):
-        raise RequestError(f'The {where} has no field "{unknown[0]}". Its fields are: {", ".join(fields)}.')
-    for name, field in fields.items():
-        if name not in values and field.default is dataclasses.MISSING:
+    kinds, required = _fields(cast("Hashable", cls))
+    if unknown := sorted(values.keys() - kinds.keys()):
+        raise RequestError(f'The {where} has no field "{unknown[0]}". Its fields are: {", ".join(kinds)}.')
+    for name in required:
+        if name not in values:
             raise RequestError(f'The {where} lacks its field "{name}".')
-    kinds = get_type_hints(cls)
     return cls(**{name: _checked(kinds[name], value, name) for name, value in values.items()})
+
+
+@functools.cache
+def _fields(cls: Hashable) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """A dataclass's fields with their types, in order, and those that have to be given."""
+    kind = cast("type[Any]", cls)
+    hints = get_type_hints(kind)
+    fields = dataclasses.fields(kind)
+    required = tuple(field.name for field in fields if field.default is dataclasses.MISSING)
+    return {field.name: hints[field.name] for field in fields}, required
 
 
 def _checked(kind: Any, value: Any, name: str) -> Any:
     """A value of the annotated kind: str, int, float (whole numbers pass), a dataclass, one or none, or many."""
+    if type(value) is kind:
+        return value
     if get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)):
             raise RequestError(f'The field "{name}" is {value!r}; it must be a list.')
@@ -248,7 +267,7 @@ def _checked(kind: Any, value: Any, name: str) -> Any:
         return None
     wanted = str if get_origin(kind) is Literal else options[0]
     if dataclasses.is_dataclass(wanted):
-        return _from_json(cast("type[Any]", wanted), value, name)
+        return value if type(value) is wanted else _from_json(cast("type[Any]", wanted), value, name)
     accepted = (int, float) if wanted is float else (wanted,)
     if type(value) not in accepted:
         raise RequestError(f'The field "{name}" is {value!r}; it must be {_KINDS[wanted]}.')
@@ -259,7 +278,20 @@ def _plain(value: Any) -> Any:
     """A reference, or several, as plain values; anything else as it is."""
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
+    return _as_dict(value) if dataclasses.is_dataclass(value) else value
+
+
+def _as_dict(frozen: Any) -> dict[str, Any]:
+    """dataclasses.asdict without its deep copies: nothing in these can change, and a launch asks for thousands."""
+    return {name: _as_value(getattr(frozen, name)) for name in _fields(cast("Hashable", type(frozen)))[0]}
+
+
+def _as_value(value: Any) -> Any:
+    if type(value) in _KINDS or value is None:
+        return value
+    if isinstance(value, tuple):
+        return tuple(_as_value(each) for each in value)
+    return _as_dict(value) if dataclasses.is_dataclass(value) else value
 
 
 def retry_seed(seed: int, attempt: int) -> int:

@@ -5,10 +5,13 @@ Torch is reached only through the engine it is given; who asked, and why, it doe
 
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from django.conf import settings
@@ -26,13 +29,16 @@ from inference.engine.interface import EngineError, EngineInput, Progress, Rende
 from inference.heartbeat import Heartbeat
 from inference.models import Render, Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
-from inference.requests import TRIES, ImageRequest, retry_seed
+from inference.references import ProductReference
+from inference.requests import TRIES, ImageRequest, Size, retry_seed
 
 logger = logging.getLogger(__name__)
 
 NO_DATABASE = (OperationalError, InterfaceError)
 DATABASE_PATIENCE_S = 30.0  # less than the lease, which goes on being renewed meanwhile
 DATABASE_PAUSE_S = 0.5
+TURN_TICK_S = 1.0  # how often a hand that waits for the engine says that it lives
+PLACED_KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,28 +69,83 @@ class _Master:
     flaw: str | None
 
 
-class Runner:
-    """One process's worker: keeps its engine, with the checkpoint loaded in it, between drains."""
+class _Turn(threading.local):
+    """A hand's turn at the engine, from its claim until its pictures are painted. One hand has it at a time."""
 
-    def __init__(self, *, engine: RenderEngine, worker: Worker) -> None:
+    def __init__(self, engine_is_free: threading.Lock) -> None:
+        self._engine_is_free = engine_is_free
+        self._has_it = False
+
+    def take(self, *, while_waiting: Callable[[], None] = lambda: None) -> None:
+        """Wait for it, unless this hand has it already."""
+        while not self._has_it and not self._engine_is_free.acquire(timeout=TURN_TICK_S):
+            while_waiting()
+        self._has_it = True
+
+    def leave(self) -> None:
+        """Let the other hand have it, if this one has it."""
+        if self._has_it:
+            self._has_it = False
+            self._engine_is_free.release()
+
+
+class Runner:
+    """One process's worker: keeps its engine, with the checkpoint loaded in it, between drains.
+
+    With two hands, one finishes, stores and settles its pictures while the other one's batch is being painted.
+    """
+
+    def __init__(self, *, engine: RenderEngine, worker: Worker, hands: int = 1) -> None:
         self.engine = engine
         self.worker = worker
+        self.hands = hands
         self.is_stopping = False
+        self._turn = _Turn(threading.Lock())
 
     def drain(self, *, limit_s: float) -> bool:
         """Work off batches until nothing waits or the time is up; True if work may be left."""
         ends_at = time.monotonic() + limit_s
+        if self.hands == 1:
+            return self._work(ends_at)
+        with ThreadPoolExecutor(self.hands - 1, thread_name_prefix="hand") as pool:
+            others = [pool.submit(self._work_and_hang_up, ends_at) for _ in range(self.hands - 1)]
+            is_left = self._work(ends_at)
+        return any([is_left, *(other.result() for other in others)])
+
+    def _work_and_hang_up(self, ends_at: float) -> bool:
+        try:
+            return self._work(ends_at)
+        finally:
+            connection.close()
+
+    def _work(self, ends_at: float) -> bool:
+        """What one hand does. It claims only when it may paint, so that nothing claimed waits for the engine."""
+        has_woken = False
         while time.monotonic() < ends_at and not self.is_stopping:
-            batch = queue.claim(worker=self.worker, batch_size_of=self._batch_size, now=clock.now())
+            self._turn.take()
+            try:
+                batch = queue.claim(worker=self.worker, batch_size_of=self._batch_size, now=clock.now())
+            except BaseException:
+                self._turn.leave()
+                raise
             if batch is None:
+                self._turn.leave()
                 return False
             kill_point("after_claim")
+            if not has_woken:
+                self._wake_another()
+                has_woken = True
             self._run(batch)
         return not self.is_stopping
 
     def stop(self) -> None:
         """Ask to end soon: between two steps, the batch in hand is given back."""
         self.is_stopping = True
+
+    def _wake_another(self) -> None:
+        """Pass on that there is work: the message that woke this worker woke no other."""
+        if queue.waiting(queue=self.worker.queue, now=clock.now()):
+            queue.nudge_on_commit(self.worker.queue)
 
     def _batch_size(self, checkpoint: str) -> int:
         return catalog.entry(checkpoint).batch_size(self.engine.device_class)
@@ -96,7 +157,10 @@ class Runner:
                 self._paint_or_end(batch, unsettled, pulse)
             except NO_DATABASE:
                 logger.exception("batch %s: database", batch.id)
+                self._turn.leave()
                 self._hand_back_patiently(unsettled)
+            finally:
+                self._turn.leave()
         queue.finish_batch(batch=batch, now=clock.now())
 
     def _paint_or_end(self, batch: ClaimedBatch, unsettled: dict[int, Claimed], pulse: Heartbeat) -> None:
@@ -125,10 +189,10 @@ class Runner:
         source = resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
         key = batch_key(batch.renders[0].request, source.sizes)
         works = [work for render in batch.renders if (work := self._prepare(render, key, unsettled))]
-        self._note_checkpoint(source)
         while works:
             flawed = []
-            for work, picture in self._paint(key, works, source, pulse):
+            painted, failure = self._paint(key, works, source, pulse)
+            for work, picture in painted:
                 pulse.advance("store")
                 master = _finish(work, picture)
                 if master.flaw and work.attempt + 1 < TRIES:
@@ -136,6 +200,8 @@ class Runner:
                     continue
                 self._settle(work, master, source, key)
                 unsettled.pop(work.render.id)
+            if failure is not None:
+                raise failure
             works = flawed
 
     def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:
@@ -143,29 +209,40 @@ class Runner:
         product = render.request.product
         if product is None:
             return _Work(render=render, photo=b"", lock_mask=b"", placed=None, frame=None)
-        photo, lock_mask = storage.read(product.photo), storage.read(product.lock_mask)
+        size = render.request.width, render.request.height
         try:
-            placed = product_lock.place(
-                product_lock.reference(photo, lock_mask),
-                placement=product.placement,
-                width=render.request.width,
-                height=render.request.height,
-            )
+            photo, lock_mask, placed, frame = _placed(product, size, (key.width, key.height))
         except product_lock.LockError as error:
             unsettled.pop(render.id)
             self._end(render, code="product", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
             return None
-        frame = product_lock.paint_frame(placed, size=(key.width, key.height))
         return _Work(render=render, photo=photo, lock_mask=lock_mask, placed=placed, frame=frame)
 
     def _paint(
         self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
+    ) -> tuple[list[tuple[_Work, NDArray[np.uint8]]], Exception | None]:
+        """Every picture that came out, and what went wrong after those."""
+        self._turn.take(while_waiting=lambda: pulse.advance("store"))
+        painted: list[tuple[_Work, NDArray[np.uint8]]] = []
+        try:
+            painted.extend(self._pictures(key, works, source, pulse))
+        except Exception as error:
+            return painted, error
+        finally:
+            self._turn.leave()
+        return painted, None
+
+    def _pictures(
+        self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
     ) -> Iterator[tuple[_Work, NDArray[np.uint8]]]:
         ids = [work.render.id for work in works]
+        started = time.monotonic()
 
         def report(progress: Progress) -> None:
             kill_point("mid_render")
             pulse.report(progress, render_ids=ids)
+            if progress.phase != "load" and self.worker.checkpoint != source.slug:
+                self._note_checkpoint(source, pulse.batch, load_s=time.monotonic() - started)
 
         pictures = self.engine.run(
             key,
@@ -178,10 +255,15 @@ class Runner:
         for index, picture in pictures:
             yield works[index], picture
 
-    def _note_checkpoint(self, source: CheckpointSource) -> None:
-        if (self.worker.checkpoint, self.worker.device_class) != (source.slug, self.engine.device_class):
-            self.worker.checkpoint, self.worker.device_class = source.slug, self.engine.device_class
-            self.worker.save(update_fields=("checkpoint", "device_class"))
+    def _note_checkpoint(self, source: CheckpointSource, batch: ClaimedBatch, *, load_s: float) -> None:
+        queue.loaded(
+            worker=self.worker,
+            batch=batch,
+            checkpoint=source.slug,
+            device_class=self.engine.device_class,
+            load_s=load_s,
+            now=clock.now(),
+        )
 
     def _settle(self, work: _Work, master: _Master, source: CheckpointSource, key: BatchKey) -> None:
         render = work.render
@@ -268,6 +350,19 @@ class Runner:
         may_retry = may_retry and (error is None or error.retryable)
         with _stale_is_fine():
             queue.fail(render=render, code=code[:30], reason=reason, may_retry=may_retry, now=clock.now())
+
+
+# A campaign's next images show the same product in the same place; files never change under their key.
+@lru_cache(maxsize=PLACED_KEPT)
+def _placed(
+    product: ProductReference, size: Size, painted_size: Size
+) -> tuple[bytes, bytes, product_lock.PlacedProduct, product_lock.PaintFrame]:
+    """Photo, lock mask, the product on a canvas of this size and what the model sees of it, both (width, height)."""
+    photo, lock_mask = storage.read(product.photo), storage.read(product.lock_mask)
+    placed = product_lock.place(
+        product_lock.reference(photo, lock_mask), placement=product.placement, width=size[0], height=size[1]
+    )
+    return photo, lock_mask, placed, product_lock.paint_frame(placed, size=painted_size)
 
 
 @contextmanager

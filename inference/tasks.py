@@ -37,15 +37,23 @@ def sweep() -> None:
     if _jumped_ahead(now):
         queue.lend_anew(now=now)
     queue.rein_in(now=now)
-    queue.reap(now=now)
-    kill_point("sweeper")
+    # Before what is late is taken back from its worker: it must not wait, or fail, as if the worker had died.
     queue.expire(now=now)
+    kill_point("sweeper")
+    queue.reap(now=now)
     ledger.expire(now=now)
     previews.sweep()
     storage.sweep()
     for name in SWEPT_QUEUES:
         if queue.waiting(queue=name, now=now):
             queue.nudge(name)
+
+
+@shared_task(name="inference.reconcile")
+def reconcile() -> None:
+    """Put right what only a fault of ours could have made wrong, and note which workers are gone."""
+    queue.reconcile()
+    queue.end_silent_workers(now=clock.now())
 
 
 def _jumped_ahead(now: datetime) -> bool:
@@ -76,7 +84,7 @@ def make_engine() -> RenderEngine:
 def _runner(name: str) -> Runner:
     if name not in _runners:
         worker = queue.register(host=socket.gethostname(), pid=os.getpid(), queue=name, now=clock.now())
-        _runners[name] = Runner(engine=make_engine(), worker=worker)
+        _runners[name] = Runner(engine=make_engine(), worker=worker, hands=2)
     return _runners[name]
 
 

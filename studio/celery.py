@@ -47,6 +47,7 @@ def _configure() -> None:
         task_routes={"inference.drain": {"queue": "gpu"}},
         beat_schedule={
             "sweep": {"task": "inference.sweep", "schedule": SWEEP_INTERVAL_S},
+            "reconcile": {"task": "inference.reconcile", "schedule": SWEEP_INTERVAL_S * 12},
             "masks": {"task": "campaigns.make_missing_masks", "schedule": SWEEP_INTERVAL_S * 6},
             "renditions": {"task": "gallery.make_missing_renditions", "schedule": SWEEP_INTERVAL_S * 6},
         },

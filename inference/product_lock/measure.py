@@ -4,6 +4,7 @@ Knows bytes, boxes and pixels; shares nothing with the code that placed and pain
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 from dataclasses import asdict, dataclass, fields
@@ -96,6 +97,8 @@ def _pixels(data: bytes) -> tuple[Gray, bytes | None]:
         raise LockError("A stored file cannot be read as a picture, so nothing can be measured.") from error
 
 
+# The images of one product in one place are measured one after another.
+@functools.lru_cache(maxsize=4)
 def placed_again(
     photo: bytes, lock_mask: bytes, box: PlacedBox | None, width: int, height: int
 ) -> tuple[Rgb, Lock, Rgb, bytes | None]:

@@ -58,4 +58,4 @@ def test_every_named_moment_stands_somewhere_in_the_product():
 
 
 def files(package: str) -> list[Path]:
-    return [path for path in (settings.BASE_DIR / package).glob("*.py") if path.name != "kill_points.py"]
+    return [path for path in (settings.BASE_DIR / package).rglob("*.py") if path.name != "kill_points.py"]

@@ -1,10 +1,12 @@
 """The ledger told as worked stories: who had how many credits, and out of which bucket they went."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from billing import ledger
 from billing.ledger import (
@@ -531,3 +533,55 @@ def test_a_line_is_settled_once_and_not_on_figures_below_nothing(books):
     assert books.balance() == {"granted": 10, "available": 10}
     with pytest.raises(AlreadyResolvedError):
         ledger.settle(line_id=line_id, cost=0, micro_units=0, now=books.now)
+
+
+# --- many lines at once ----------------------------------------------------------------------------------------------
+
+
+def told() -> dict[str, list[Any]]:
+    """Everything but the ids of what was added."""
+    entries = Entry.objects.order_by("key").values_list(
+        "key", "available", "held", "expired", "available_after", "line"
+    )
+    grants = Grant.objects.order_by("key").values_list("key", "available", "held", "expired", "amount")
+    return snapshot() | {"Entry": sorted(entries), "Grant": sorted(grants)}
+
+
+@pytest.mark.parametrize("days_later", [0, 2])
+def test_lines_released_together_leave_the_books_as_if_released_one_by_one(books, days_later):
+    books.grant(5, key="first", days=1)
+    books.grant(30, key="second", days=9)
+    hold = books.hold(4, 6, 0, 3)
+    books.capture(hold, 2, position=2)
+    ids = list(HoldLine.objects.filter(resolved_at__isnull=True).order_by("pk").values_list("pk", flat=True))
+    now = books.now + timedelta(days=days_later)
+    with transaction.atomic():
+        for pk in ids:
+            ledger.release(line_id=pk, now=now)
+        one_by_one = told()
+        transaction.set_rollback(True)  # to do it in the other way
+    ledger.release_all(line_ids=ids, now=now)
+    assert told() == one_by_one
+    assert Hold.objects.get().status == HoldStatus.CLOSED
+
+
+def test_if_one_of_several_lines_was_settled_none_is_released(books):
+    books.grant(10)
+    hold = books.hold(4, 4)
+    books.capture(hold, 4)
+    before = snapshot()
+    with pytest.raises(AlreadyResolvedError, match="Some of these hold lines were settled before"):
+        ledger.release_all(line_ids=list(HoldLine.objects.values_list("pk", flat=True)), now=books.now)
+    assert snapshot() == before
+
+
+def test_many_lines_are_released_in_as_many_statements_as_two(books):
+    books.grant(200)
+    books.hold(*[1] * 60)
+    ids = list(HoldLine.objects.order_by("pk").values_list("pk", flat=True))
+    statements = []
+    for part in (ids[:2], ids[2:40]):
+        with CaptureQueriesContext(connection) as queries:
+            ledger.release_all(line_ids=part, now=books.now)
+        statements.append(len(queries))
+    assert statements[0] == statements[1]

@@ -1,11 +1,13 @@
 """Choosing a plan: what was given stays, nothing is given twice, and who chose is on the record."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import DatabaseError, transaction
 
 from billing import audit, ledger, plan_choice
-from billing.models import PlanChange
-from billing.plan_choice import PlanRefusedError
+from billing.models import GrantKind, PlanChange
+from billing.plan_choice import NotInPlanError, PlanRefusedError
 from billing.plans import PLANS
 from studio.models import User
 from tests.conftest import NOW
@@ -80,3 +82,53 @@ def test_a_choice_is_never_changed(free, owner):
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
         PlanChange.objects.update(after="max")
     assert PlanChange.objects.get().after == "plus"
+
+
+# --- premium models --------------------------------------------------------------------------------------------------
+
+
+def barrier(workspace, tier="premium", now=NOW) -> str:
+    return plan_choice.barrier(tier, workspace_id=workspace.pk, now=now)
+
+
+def buy(workspace, amount: int, **options) -> None:
+    ledger.grant(workspace_id=workspace.pk, amount=amount, key=f"order {amount}", now=NOW, **options)
+
+
+def test_plans_with_monthly_credits_include_premium_models_and_the_others_say_which_do(make_workspace, db):
+    included = {}
+    for plan in PLANS.values():
+        workspace = make_workspace(f"on-{plan.slug}", plan=plan.slug)
+        assert barrier(workspace, "standard") == ""
+        included[plan.name] = not barrier(workspace)
+    assert included == {"Free": False, "Go": True, "Plus": False, "Pro": True, "Max": True, "Self-hosted": True}
+
+
+def test_what_is_refused_says_which_plans_include_it_and_whom_to_ask(free):
+    with pytest.raises(NotInPlanError) as refused:
+        plan_choice.require("premium", workspace_id=free.pk, now=NOW)
+    assert str(refused.value) == (
+        "Premium models are part of Go, Pro, Max and Self-hosted; Free pays for standard ones. "
+        "Choose another model, or ask an owner to choose another plan, under Credits, Plan."
+    )
+    plan_choice.require("standard", workspace_id=free.pk, now=NOW)
+
+
+def test_bought_credits_open_premium_models_on_any_plan_and_a_bonus_does_not(free):
+    buy(free, 5000, kind=GrantKind.BONUS, expires_at=None)
+    assert barrier(free)
+    buy(free, 3000, kind=GrantKind.PURCHASED, expires_at=NOW + timedelta(days=2))
+    assert barrier(free) == ""
+    assert barrier(free, now=NOW + timedelta(days=3))
+
+
+def test_only_what_pays_for_a_tier_counts_as_spendable(free):
+    def spendable(tier: str, now=NOW) -> int:
+        return plan_choice.spendable(workspace_id=free.pk, tier=tier, now=now)
+
+    buy(free, 3000, kind=GrantKind.PURCHASED, expires_at=NOW + timedelta(days=2))
+    assert (spendable("standard"), spendable("premium")) == (23_000, 3000)
+    assert spendable("premium", NOW + timedelta(days=3)) == 0
+    # The ledger agrees with what was promised.
+    ledger.hold(workspace_id=free.pk, key="all of it", amounts=[3000], tier="premium", now=NOW)
+    assert spendable("premium") == 0

@@ -25,8 +25,9 @@ def queued(seed: int, *, checkpoint: str = "starter", shape: str = "square", pro
 
 def worker(*, loaded: str = "", host: str = "desk", pid: int | None = None, now: datetime = NOW) -> Worker:
     hand = queue.register(host=host, pid=next(_pids) if pid is None else pid, queue="gpu", now=now)
-    hand.checkpoint = loaded
-    hand.save()
+    if loaded:
+        hand.checkpoint, hand.loaded_at = loaded, now
+        hand.save()
     return hand
 
 

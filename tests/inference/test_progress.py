@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from inference import catalog, progress, queue
-from inference.models import Batch, RenderStatus
+from inference.models import Batch, Render, RenderStatus, Worker
+from inference.pace import LOAD_GUESS_S
 from inference.progress import RenderProgress
-from tests.inference.desk import Desk, claim, complete, worker
+from tests.inference.desk import Desk, claim, complete, take, worker
 
 GUESS_S = catalog.entry("starter").seconds_per_image
 
@@ -56,7 +57,49 @@ def test_the_time_to_wait_grows_with_what_is_before_it(desk):
     _, later = desk.ask(1, checkpoint="sdxl-base")
     waits = [each.eta for each in of(desk, [*ids, *later])]
     other = catalog.entry("sdxl-base").seconds_per_image
-    assert waits == [timedelta(seconds=s) for s in (GUESS_S, 2 * GUESS_S, 3 * GUESS_S, 3 * GUESS_S + other)]
+    painting = (GUESS_S, 2 * GUESS_S, 3 * GUESS_S, 3 * GUESS_S + other)
+    loading = [LOAD_GUESS_S * loads for loads in (1, 1, 1, 2)]
+    assert waits == [timedelta(seconds=sum(parts)) for parts in zip(painting, loading, strict=True)]
+
+
+def test_the_latest_time_is_told_beside_the_likely_one_for_what_waits(desk):
+    _, ids = desk.ask(2)
+    take(worker(), at_most=1)
+    running, waiting = of(desk, ids)
+    assert waiting.eta is not None
+    assert waiting.eta_late is not None
+    assert waiting.eta_late > waiting.eta
+    assert running.eta is not None
+    assert running.eta_late is None
+
+
+def test_workspaces_take_turns_so_that_a_small_order_is_soon_its_own_turn(desk, make_workspace):
+    _, many = desk.ask(40)
+    other = Desk(make_workspace("other").pk)
+    _, few = other.ask(2)
+    assert positions(desk, few) == [2, 4]
+    assert positions(desk, many[:4]) == [1, 3, 5, 6]
+    assert positions(desk, many[-1:]) == [42]
+
+
+def test_a_paused_workspaces_images_have_no_place_and_are_told_to_be_paused(desk, make_workspace):
+    other = Desk(make_workspace("other").pk)
+    _, theirs = other.ask(2)
+    _, ids = desk.ask(1)
+    queue.pause_workspace(workspace_id=other.workspace_id, now=other.now)
+    assert positions(desk, ids) == [1]
+    assert {(each.is_paused, each.position, each.eta) for each in of(desk, theirs)} == {(True, None, None)}
+    marks = progress.marks(theirs, workspace_id=other.workspace_id, now=other.now)
+    assert set(marks.values()) == {"paused"}
+    queue.resume_workspace(workspace_id=other.workspace_id)
+    assert not any(each.is_paused for each in of(desk, theirs))
+
+
+def test_one_image_of_a_model_that_is_gone_does_not_spoil_the_page_of_the_others(desk):
+    _, [gone] = desk.ask(1)
+    Render.objects.filter(pk=gone).update(checkpoint="sd-9")
+    _, ids = desk.ask(1)
+    assert positions(desk, [gone, *ids]) == [1, 2]
 
 
 def test_the_time_to_wait_follows_what_was_measured(desk):
@@ -65,9 +108,12 @@ def test_the_time_to_wait_follows_what_was_measured(desk):
     assert batch is not None
     for render in batch.renders:
         complete(render)
+    hand = Worker.objects.get()
+    queue.loaded(worker=hand, batch=batch, checkpoint="starter", device_class="", load_s=4, now=desk.later(seconds=4))
     queue.finish_batch(batch=batch, now=desk.later(seconds=20))
-    _, ids = desk.ask(1)
-    assert of(desk, ids)[0].eta == timedelta(seconds=10)
+    _, ids = desk.ask(3)
+    # Two fit into a batch, and the third has one for itself; loading it took four seconds once, and is over.
+    assert [each.eta for each in of(desk, ids)] == [timedelta(seconds=s) for s in (20, 20, 40)]
     assert [each.status for each in of(desk, done)] == [RenderStatus.SUCCEEDED] * 2
 
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from billing.models import Account, Entry, Grant, Hold, HoldLine
 from gallery.models import Asset
-from inference import queue
+from inference import queue, turn
 from inference.models import Generation, Render, RenderStatus
 from inference.queue import Claimed, StaleAttemptError
 from inference.requests import ImageRequest
-from tests.inference.desk import Desk, claim, complete, worker
+from tests.inference.desk import Desk, claim, complete, take, worker
 
 LATE = timedelta(hours=2)  # leases are over by then, and the deadline has passed
 
@@ -72,7 +73,10 @@ TRANSITIONS: dict[str, tuple[Callable[[Claimed, datetime], object], dict[RenderS
     "reap": (lambda attempt, now: queue.reap(now=now), {RUNNING: QUEUED}),
     "bury": (lambda attempt, now: queue.bury(host="desk", is_alive=lambda pid: False, now=now), {RUNNING: QUEUED}),
     "cancel": (_cancel, {QUEUED: RenderStatus.CANCELED, RUNNING: RenderStatus.CANCELED}),
-    "expire": (lambda attempt, now: queue.expire(now=now), {QUEUED: RenderStatus.EXPIRED}),
+    "expire": (
+        lambda attempt, now: queue.expire(now=now),
+        {QUEUED: RenderStatus.EXPIRED, RUNNING: RenderStatus.EXPIRED},
+    ),
 }
 
 
@@ -112,3 +116,44 @@ def test_an_attempt_of_another_fence_is_stale_in_every_state(desk, status, name)
         with pytest.raises(StaleAttemptError):
             TRANSITIONS[name][0](attempt, desk.now)
     assert everything() == before
+
+
+# --- the guards, one by one: where one hides another's absence, what the row says tells them apart ------------------
+
+
+def test_what_ended_between_choosing_and_claiming_stays_ended(desk, monkeypatch):
+    _, ids = desk.ask(2)
+    choose = turn.choose
+
+    def choose_and_lose_one(**options: Any) -> list[Render]:
+        chosen = choose(**options)
+        queue.cancel_render(render_id=ids[0], now=desk.now)
+        return chosen
+
+    monkeypatch.setattr(turn, "choose", choose_and_lose_one)
+    batch = take(worker())
+    assert [desk.row(pk).status for pk in ids] == ["canceled", "running"]
+    assert queue.held(batch) == {ids[1]}
+
+
+def test_taking_a_render_back_moves_its_fence_on_before_anybody_claims_it_again(desk):
+    _, [render_id] = desk.ask(1)
+    take(worker())
+    fence = desk.row(render_id).fence
+    assert queue.reap(now=desk.now + LATE) == 1
+    assert desk.row(render_id).fence == fence + 1
+
+
+def test_canceling_and_expiring_move_the_fence_of_what_runs_on(desk):
+    generation, [canceled] = desk.ask(1)
+    _, [late] = desk.ask(1, deadline_at=desk.now + timedelta(minutes=1))
+    take(worker())
+    queue.cancel(generation_id=generation.pk, now=desk.now)
+    queue.expire(now=desk.now + LATE)
+    assert [desk.row(pk).fence for pk in (canceled, late)] == [2, 2]
+
+
+def test_a_claim_moves_the_fence_on(desk):
+    _, [render_id] = desk.ask(1)
+    take(worker())
+    assert desk.row(render_id).fence == 1

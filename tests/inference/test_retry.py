@@ -108,7 +108,8 @@ def test_lines_tell_what_waits_and_runs_for_whom(desk, make_workspace):
     lines = {line.workspace: line for line in operations.lines()}
     assert (lines["Acme"].waiting, lines["Acme"].paused, lines["Acme"].running) == (3, 3, 0)
     assert (lines["Other"].waiting, lines["Other"].paused, lines["Other"].running) == (2, 0, 2)
-    assert [line.workspace for line in operations.lines()] == ["Acme", "Other"]
+    # What is paused waits for a person, and stands behind what waits for a worker.
+    assert [line.workspace for line in operations.lines()] == ["Other", "Acme"]
 
 
 def test_a_worker_with_a_batch_is_silent_once_its_lease_time_has_passed_and_an_idle_one_never(desk):
@@ -154,7 +155,7 @@ def test_the_pulse_beats_when_something_changed_and_only_then(desk, django_asser
     pulses.append(operations.pulse())
     for render in batch.renders:
         complete(render)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         pulses.append(operations.pulse())
     assert len({pulse.text for pulse in pulses}) == len(pulses)
     assert operations.pulse() == pulses[-1]

@@ -20,10 +20,11 @@ from inference import catalog, queue
 from inference.catalog.sources import CheckpointSource, resolve
 from inference.engine.batching import BatchKey, batch_key
 from inference.engine.fixed_rate import FixedRateEngine
-from inference.engine.interface import EngineInput, NotFiniteError, Progress
+from inference.engine.interface import NO_ADDONS, Addons, EngineInput, NotFiniteError, Progress
 from inference.models import Generation, Render, RenderStatus
 from inference.queue import QueuedRequest
-from inference.requests import ImageRequest, Placement, ProductReference, image_request
+from inference.references import Placement, ProductReference
+from inference.requests import ImageRequest, image_request
 from inference.runner import Runner
 from studio.models import Workspace
 
@@ -114,13 +115,20 @@ class Blank(FixedRateEngine):
         inputs: Sequence[EngineInput],
         *,
         source: CheckpointSource,
+        addons: Addons = NO_ADDONS,
         batch_size: int,
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         self.seeds += [one.seed for one in inputs]
         pictures = super().run(
-            key, inputs, source=source, batch_size=batch_size, on_progress=on_progress, should_stop=should_stop
+            key,
+            inputs,
+            source=source,
+            addons=addons,
+            batch_size=batch_size,
+            on_progress=on_progress,
+            should_stop=should_stop,
         )
         self.blank_runs -= 1
         for index, picture in pictures:

@@ -1,0 +1,264 @@
+"""Working: claiming batches, keeping their leases, settling what came of them. Knows rows, not pictures.
+
+Whoever ends an attempt must show its fence; what the queue has done with the render since cannot be undone by it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import Error, transaction
+from django.db.models import F
+
+from billing import ledger
+from billing.kill_points import kill_point
+from inference import catalog, pricing, turn
+from inference.models import Batch, Generation, Render, RenderStatus, Worker
+from inference.pricing import Used
+from inference.queue import ends
+from inference.requests import ImageRequest
+from inference.turn import BatchSize
+
+logger = logging.getLogger(__name__)
+
+FLAWED = "flawed"  # the failure code of an image whose every try came out with a flaw
+UNREADABLE = "unreadable"
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 3
+MAX_GIVEN_BACK = 20
+MAX_BACKOFF = timedelta(minutes=5)
+
+
+class StaleAttemptError(Exception):
+    """The render went on without this attempt: it was reaped, canceled or settled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """One render in a worker's hands, with the fence that only this attempt knows."""
+
+    id: int
+    workspace_id: int
+    fence: int
+    request: ImageRequest
+    tries: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimedBatch:
+    """Renders that share one BatchKey, claimed together."""
+
+    id: int
+    batch_key: str
+    renders: tuple[Claimed, ...]
+
+
+class _Sizes:
+    """The batch sizes, asked for so that a checkpoint without one stops nobody else."""
+
+    def __init__(self, ask: BatchSize) -> None:
+        self.ask = ask
+        self.refused: set[str] = set()
+
+    def __call__(self, checkpoint: str) -> int:
+        try:
+            return self.ask(checkpoint)
+        except Error:
+            raise
+        except Exception:
+            logger.exception("no batch size for checkpoint %s", checkpoint)
+            self.refused.add(checkpoint)
+            return 1
+
+
+def register(*, host: str, pid: int, queue: str, now: datetime) -> Worker:
+    """A worker's first word."""
+    return Worker.objects.create(host=host, pid=pid, queue=queue, started_at=now, seen_at=now)
+
+
+def loaded(
+    *, worker: Worker, batch: ClaimedBatch, checkpoint: str, device_class: str, load_s: float, now: datetime
+) -> None:
+    """Note that a worker has a checkpoint in memory, which took so many seconds: its quantum begins."""
+    worker.checkpoint, worker.device_class, worker.loaded_at = checkpoint, device_class, now
+    worker.save(update_fields=("checkpoint", "device_class", "loaded_at"))
+    Batch.objects.filter(pk=batch.id).update(load_s=load_s)
+
+
+def claim(*, worker: Worker, batch_size_of: BatchSize, now: datetime) -> ClaimedBatch | None:
+    """Take the next batch: up to the entry's batch size of renders that share one BatchKey; None when nothing waits.
+
+    Whose turn it is, `inference.turn` says. A render whose last batch died is claimed alone, so that a poisonous one
+    ends alone; one that cannot be read fails here, uncharged, and the others go on.
+    """
+    while True:
+        batch, unreadable = _claim(worker, batch_size_of, now)
+        # Each in a transaction of its own: the ledger's rows are not locked while more renders are chosen.
+        for render_id, reason in unreadable.items():
+            _end_unreadable(render_id, reason, now)
+        if batch is not None or not unreadable:
+            return batch
+
+
+@transaction.atomic
+def _claim(worker: Worker, batch_size_of: BatchSize, now: datetime) -> tuple[ClaimedBatch | None, dict[int, str]]:
+    sizes = _Sizes(batch_size_of)
+    chosen = turn.choose(queue=worker.queue, stays_with=turn.stays_with(worker, now=now), batch_size_of=sizes, now=now)
+    claimed, unreadable = _read(chosen, sizes.refused)
+    if not claimed:
+        return None, unreadable
+    batch = Batch.objects.create(worker=worker, batch_key=chosen[0].batch_key, size=len(claimed), created_at=now)
+    Render.objects.filter(pk__in=[render.id for render in claimed], status=RenderStatus.QUEUED).update(
+        status=RenderStatus.RUNNING,
+        fence=F("fence") + 1,
+        attempts=F("attempts") + 1,
+        lease_expires_at=now + LEASE,
+        batch=batch,
+    )
+    # Whoever claims lives, even if it was silent for long enough to be given up.
+    Worker.objects.filter(pk=worker.pk).update(seen_at=now, ended_at=None)
+    return ClaimedBatch(id=batch.pk, batch_key=batch.batch_key, renders=tuple(claimed)), unreadable
+
+
+def _read(chosen: Sequence[Render], refused: set[str]) -> tuple[list[Claimed], dict[int, str]]:
+    """What can be worked on, and why the rest cannot, by id."""
+    claimed, unreadable = [], {}
+    for render in chosen:
+        try:
+            if render.checkpoint in refused:
+                unreadable[render.pk] = (
+                    f"The model “{render.checkpoint}” is no longer offered here, or not for this kind of machine. "
+                    "Nothing was charged; choose another model."
+                )
+            else:
+                claimed.append(_claimed(render))
+        except Exception:
+            # Whatever is wrong with it: should it stop the claim, nobody would get anything any more.
+            logger.exception("render %s cannot be read", render.pk)
+            unreadable[render.pk] = "Its settings can no longer be read. Nothing was charged; ask for it anew."
+    return claimed, unreadable
+
+
+@transaction.atomic
+def _end_unreadable(render_id: int, reason: str, now: datetime) -> None:
+    queued = Render.objects.select_for_update(of=("self",)).filter(pk=render_id, status=RenderStatus.QUEUED)
+    if row := queued.first():
+        ends.end(row, RenderStatus.FAILED, code=UNREADABLE, reason=reason, now=now)
+
+
+def heartbeat(
+    *, batch: ClaimedBatch, worker: Worker, phase: str, step: int, steps: int, now: datetime
+) -> frozenset[int]:
+    """Renew the leases of a batch and say how far it is; returns the renders that are still this attempt's.
+
+    A render past its generation's deadline keeps the lease it has, and is taken back when that runs out.
+    """
+    late = Generation.objects.filter(deadline_at__lte=now)
+    with transaction.atomic():
+        rows = Render.objects.filter(batch_id=batch.id, status=RenderStatus.RUNNING).order_by("pk")
+        fences = dict(rows.select_for_update().values_list("pk", "fence"))
+        Render.objects.filter(pk__in=fences).exclude(generation__in=late).update(lease_expires_at=now + LEASE)
+        Batch.objects.filter(pk=batch.id).update(phase=phase, step=step, steps=steps)
+        Worker.objects.filter(pk=worker.pk).update(seen_at=now)
+    return frozenset(render.id for render in batch.renders if fences.get(render.id) == render.fence)
+
+
+def held(batch: ClaimedBatch) -> frozenset[int]:
+    """The ids of a batch's renders that are still this attempt's; nothing is renewed."""
+    fences = dict(
+        Render.objects.filter(batch_id=batch.id, status=RenderStatus.RUNNING).values_list("pk", "fence").order_by()
+    )
+    return frozenset(render.id for render in batch.renders if fences.get(render.id) == render.fence)
+
+
+def finish_batch(*, batch: ClaimedBatch, now: datetime) -> None:
+    """Close the books on a claim, whatever became of its renders."""
+    Batch.objects.filter(pk=batch.id).update(phase="finished", preview_step=0, finished_at=now)
+
+
+@transaction.atomic
+def complete(*, render: Claimed, asset_id: Callable[[], int], seed: int, used: Used, now: datetime) -> None:
+    """Settle an image: the render has its asset and its credits are captured, in one transaction.
+
+    :param asset_id: makes the asset's row; called inside the transaction, once the fence is known to hold.
+    :param used: what the image took, settled at the price that stood when it was asked for.
+    :raises StaleAttemptError: the fence moved on; nothing is written.
+    """
+    row = _lock_attempt(render)
+    asset = asset_id()
+    Render.objects.filter(pk=render.id).update(
+        status=RenderStatus.SUCCEEDED,
+        asset_id=asset,
+        seed=seed,
+        tries=render.tries,
+        lease_expires_at=None,
+        finished_at=now,
+        failure_code="",
+        failure_reason="",
+    )
+    kill_point("in_settle")
+    ends.count(row.generation_id, RenderStatus.SUCCEEDED, 1)
+    version = Generation.objects.values_list("price_version", flat=True).get(pk=row.generation_id)
+    charged = pricing.charge(catalog.entry(row.checkpoint).price_of(version), used)
+    ledger.settle(line_id=row.hold_line_id, cost=charged.cost, micro_units=charged.micro_units, now=now)
+
+
+@transaction.atomic
+def fail(*, render: Claimed, code: str, reason: str, may_retry: bool, now: datetime) -> None:
+    """End an attempt that failed by the request's own fault; after three, or when it cannot help, the render fails.
+
+    :raises StaleAttemptError: the fence moved on; nothing is written.
+    """
+    row = _lock_attempt(render)
+    Render.objects.filter(pk=row.pk).update(tries=render.tries)
+    if may_retry and row.attempts < MAX_ATTEMPTS:
+        ends.requeue(row, not_before=now + _backoff(row.attempts), code=code, reason=reason, alone=True)
+    else:
+        ends.end(row, RenderStatus.FAILED, code=code, reason=reason, now=now)
+
+
+@transaction.atomic
+def give_back(*, render: Claimed, code: str, reason: str, now: datetime) -> None:
+    """End an attempt that failed by our own fault (disk, storage, shutdown): it does not count, up to twenty times.
+
+    :raises StaleAttemptError: the fence moved on; nothing is written.
+    """
+    row = _lock_attempt(render)
+    if row.given_back >= MAX_GIVEN_BACK:
+        ends.end(row, RenderStatus.FAILED, code=code, reason=reason, now=now)
+        return
+    is_shutdown = code == "shutdown"
+    Render.objects.filter(pk=row.pk).update(
+        attempts=F("attempts") - 1, given_back=F("given_back") + (0 if is_shutdown else 1)
+    )
+    not_before = None if is_shutdown else now + _backoff(row.given_back + 1)
+    # Alone, because the fault may be one render's own file: its neighbors must not fail with it.
+    ends.requeue(row, not_before=not_before, code=code, reason=reason, alone=not is_shutdown)
+
+
+def _claimed(render: Render) -> Claimed:
+    return Claimed(
+        id=render.pk,
+        workspace_id=render.workspace_id,
+        fence=render.fence + 1,
+        request=ImageRequest.from_json(render.request),
+        tries=render.tries,
+    )
+
+
+def _lock_attempt(render: Claimed) -> Render:
+    row = (
+        Render.objects.select_for_update(of=("self",))
+        .select_related("hold_line")
+        .filter(pk=render.id, status=RenderStatus.RUNNING, fence=render.fence)
+        .first()
+    )
+    if row is None:
+        raise StaleAttemptError(f"Render {render.id} went on without attempt {render.fence}.")
+    return row
+
+
+def _backoff(attempt: int) -> timedelta:
+    return min(timedelta(seconds=2 ** min(attempt, 10)), MAX_BACKOFF)
