@@ -56,6 +56,21 @@ class BudgetState:
         """What may still be held; None: no limit."""
         return None if self.ceiling is None else self.ceiling - self.used
 
+    def refusal(self, amount: int) -> str:
+        """Why a hold of so many millicredits would pass the ceiling, and what to do; empty while it would not."""
+        if self.left is None or amount <= self.left:
+            return ""
+        left = f"has {credits_text(self.left)} left of {credits_text(self.ceiling or 0)}"
+        if self.scope == BudgetScope.WORKSPACE:
+            return (
+                f"This needs {credits_text(amount)} credits, and the workspace's budget for {self.name} {left}. "
+                "Ask for fewer images, or ask an owner to raise it or to allow more this month, under Credits, Budgets."
+            )
+        return (
+            f"This needs {credits_text(amount)} credits, and the budget of “{self.name}” {left}. "
+            "Ask for fewer images, or ask an owner to raise it, under Credits, Budgets."
+        )
+
     @property
     def percent(self) -> int:
         """How much of the ceiling is held and spent, 0 without one."""
@@ -105,7 +120,7 @@ def take(budget_ids: Sequence[int], *, total: int) -> list[BudgetUse]:
         taken = Budget.objects.filter(has_room, pk=pk).update(held=F("held") + total)
         budget = Budget.objects.get(pk=pk)
         if not taken:
-            raise OverBudgetError(_too_much(budget, total))
+            raise OverBudgetError(_state(budget).refusal(total))
         uses.append(BudgetUse(budget=budget, used=budget.used, ceiling=budget.ceiling))
     return uses
 
@@ -229,20 +244,6 @@ def _new_month(account: Account, first: date) -> dict[str, object]:
         "month_date": first,
         "amount": set_last.values_list("after", flat=True).first(),
     }
-
-
-def _too_much(budget: Budget, total: int) -> str:
-    ceiling = budget.ceiling or 0
-    left = f"has {credits_text(ceiling - budget.used)} left of {credits_text(ceiling)}"
-    if budget.scope == BudgetScope.WORKSPACE:
-        return (
-            f"This needs {credits_text(total)} credits, and the workspace's budget for {budget.name} {left}. "
-            "Ask for fewer images, or ask an owner to raise it or to allow more this month, under Credits, Budgets."
-        )
-    return (
-        f"This needs {credits_text(total)} credits, and the budget of “{budget.name}” {left}. "
-        "Ask for fewer images, or ask an owner to raise it, under Credits, Budgets."
-    )
 
 
 @transaction.atomic

@@ -1,15 +1,22 @@
-"""A workspace's plan: choosing another, and from when on it gives what. Knows no balances."""
+"""A workspace's plan: choosing another, from when on it gives what, and which models it pays for."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import Q, Sum
 
+from billing.ledger import STANDARD_ONLY, InsufficientCreditsError
 from billing.models import Account, Grant, PlanChange
 from billing.plans import PLANS, Plan
 
 CHANGES_SHOWN = 10
+STANDARD = "standard"
+
+
+class NotInPlanError(InsufficientCreditsError):
+    """A premium model, and neither the plan nor bought credits pay for one; the sentence says which plans do."""
 
 
 class PlanRefusedError(Exception):
@@ -52,6 +59,46 @@ def offers(*, workspace_id: int, now: datetime) -> list[PlanOffer]:
         )
         for plan in PLANS.values()
     ]
+
+
+def spendable(*, workspace_id: int, tier: str, now: datetime) -> int:
+    """Millicredits that pay for a model of this tier now: daily and bonus ones for the tier "standard" only."""
+    if tier == STANDARD:
+        return Account.objects.values_list("available", flat=True).get(workspace_id=workspace_id)
+    live = Grant.objects.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now), account__workspace_id=workspace_id)
+    left: int = live.exclude(kind__in=STANDARD_ONLY).aggregate(left=Sum("available", default=0))["left"]
+    return left
+
+
+def barrier(tier: str, *, workspace_id: int, now: datetime) -> str:
+    """Why a workspace may not use models of this tier, and what to do; empty where it may. One or two queries.
+
+    A premium model is for plans that give monthly credits, and for whoever has credits that were bought.
+    """
+    if tier == STANDARD:
+        return ""
+    plan = PLANS[Account.objects.values_list("plan", flat=True).get(workspace_id=workspace_id)]
+    if plan.includes_premium or spendable(workspace_id=workspace_id, tier=tier, now=now):
+        return ""
+    return (
+        f"Premium models are part of {premium_plans()}; {plan.name} pays for standard ones. "
+        "Choose another model, or ask an owner to choose another plan, under Credits, Plan."
+    )
+
+
+def require(tier: str, *, workspace_id: int, now: datetime) -> None:
+    """Refuse what the plan does not include.
+
+    :raises NotInPlanError: `barrier` has something to say.
+    """
+    if sentence := barrier(tier, workspace_id=workspace_id, now=now):
+        raise NotInPlanError(sentence)
+
+
+def premium_plans() -> str:
+    """The plans that include premium models: "Go, Pro and Max"."""
+    *names, last = [plan.name for plan in PLANS.values() if plan.includes_premium]
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 @transaction.atomic

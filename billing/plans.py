@@ -14,6 +14,11 @@ class Plan:
     summary: str = ""
 
     @property
+    def includes_premium(self) -> bool:
+        """Whether it pays for premium models: monthly credits do, daily ones never."""
+        return self.monthly_credits > 0
+
+    @property
     def low_credits(self) -> int:
         """Fewer than these are worth a warning: a tenth of what the plan grants, at least one set of four images."""
         return max((self.daily_credits + self.monthly_credits) // 10, 4)

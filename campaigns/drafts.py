@@ -142,7 +142,7 @@ def launch(*, draft_id: int, revision: int, author: Author) -> Campaign:
     if draft.revision != revision:
         raise ChangedMeanwhileError("This draft was changed after its figures were shown. Look at the new ones first.")
     form = Entered.from_json(draft.entered)
-    seen = look(workspace_id=draft.workspace_id, form=form)
+    seen = look(workspace_id=draft.workspace_id, form=form, now=author.now)
     if not seen.can_launch or seen.brief is None:
         raise DraftError(*(str(problem) for problem in seen.problems), *seen.blockers)
     campaign = planning.plan(

@@ -7,19 +7,22 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
+from functools import cache, partial
 
-from billing import ledger
+from billing import budgets, ledger, plan_choice
+from billing.budgets import BudgetState
 from campaigns import planning
-from campaigns.brief import Brief, Channel
+from campaigns.brief import MAX_IMAGES, Brief, Channel
 from campaigns.entered import Entered
 from campaigns.models import Product
 from campaigns.planning import PhotoSize
 from campaigns.products import rows_of
 from campaigns.toml_tables import Problem
-from inference import catalog, eta
+from inference import catalog, eta, queue
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointMissingError, CheckpointUnreadableError
+from inference.eta import Forecast
 from inference.pricing import Estimate
 from inference.references import Placement
 
@@ -32,7 +35,10 @@ class Outlook:
     """What a form's values come to. Amounts in millicredits.
 
     ``problems`` are the brief's own; ``blockers`` are sentences about what is around it: masks, credits, budget,
-    weights. It can be launched when there are neither. ``cost`` and ``duration`` are None without a known checkpoint.
+    weights, the plan. It can be launched when there are neither. ``is_unpaid``: nothing but credits or a budget stands
+    against it. ``month`` is the workspace's budget where it has a ceiling, ``own_budget`` the campaign's as it is
+    written. ``cost`` is None without a known checkpoint; ``forecast``, when the last image would be there, also without
+    images and while the workspace is paused.
     """
 
     brief: Brief | None
@@ -43,8 +49,11 @@ class Outlook:
     channels: int
     images_per_cell: int
     available: int
+    month: BudgetState | None
+    own_budget: int | None
+    is_unpaid: bool
     cost: Estimate | None
-    duration: timedelta | None
+    forecast: Forecast | None
     samples: tuple[str, ...]
     unsure: tuple[str, ...]
 
@@ -55,6 +64,11 @@ class Outlook:
     @property
     def images(self) -> int:
         return self.cells * self.images_per_cell
+
+    @property
+    def is_over_month(self) -> bool:
+        """Whether what it may cost at most passes the workspace's month, which owners can raise."""
+        return bool(self.cost and self.month and self.month.refusal(self.cost.maximum))
 
     @property
     def can_launch(self) -> bool:
@@ -76,7 +90,7 @@ def chosen(*, workspace_id: int, form: Entered) -> list[Product]:
     return [by_sku[sku] for sku in form.skus if sku in by_sku]
 
 
-def look(*, workspace_id: int, form: Entered) -> Outlook:
+def look(*, workspace_id: int, form: Entered, now: datetime) -> Outlook:
     """What a form's values would come to in this workspace; a handful of queries, whatever is chosen."""
     products = chosen(workspace_id=workspace_id, form=form)
     reading = form.read(rows_of(products))
@@ -85,27 +99,46 @@ def look(*, workspace_id: int, form: Entered) -> Outlook:
     counts = _counts(brief, form)
     images = math.prod(counts)
     cost = planning.estimate(images=images, entry=entry) if entry else None
-    available = ledger.balance(workspace_id=workspace_id).available
+    tier = entry.tier if entry else plan_choice.STANDARD
+    available = plan_choice.spendable(workspace_id=workspace_id, tier=tier, now=now)
+    month = budgets.month(workspace_id=workspace_id, now=now)
+    around, money = [], []
+    if brief and images:
+        barrier = plan_choice.barrier(tier, workspace_id=workspace_id, now=now)
+        around = _blockers(brief, entry, products) + ([barrier] if barrier else [])
+        # Who may not use the model at all need not hear of its price.
+        money = _money_blockers(brief, cost, month, available) if cost and not barrier else []
     return Outlook(
         brief=brief,
         problems=reading.problems,
-        blockers=tuple(_blockers(brief, entry, cost, available, products)) if brief and images else (),
+        blockers=(*around, *money),
+        is_unpaid=bool(money) and not around,
+        month=month if month.ceiling is not None else None,
+        own_budget=_own_budget(brief),
         products=counts[0],
         scenes=counts[1],
         channels=counts[2],
         images_per_cell=counts[3],
         available=available,
         cost=cost,
-        duration=eta.of(images=images, entry=entry) if entry else None,
+        forecast=_forecast(entry, images, workspace_id=workspace_id, now=now),
         samples=tuple(_samples(brief)) if brief else (),
         unsure=tuple(product.sku for product in products if product.photo and product.photo.needs_a_look),
     )
 
 
-def checkpoints(*, is_placed: bool) -> list[CheckpointChoice]:
+def checkpoints(*, is_placed: bool, workspace_id: int, now: datetime) -> list[CheckpointChoice]:
     """Every entry of the catalogue, those that can do what is asked first."""
-    choices = [CheckpointChoice(entry=entry, reason=_reason(entry, is_placed)) for entry in catalog.load().values()]
+    barrier = cache(partial(plan_choice.barrier, workspace_id=workspace_id, now=now))
+    choices = [
+        CheckpointChoice(entry=entry, reason=_reason(entry, is_placed) or _lock(barrier(entry.tier)))
+        for entry in catalog.load().values()
+    ]
     return sorted(choices, key=lambda choice: bool(choice.reason))
+
+
+def _lock(barrier: str) -> str:
+    return f"part of {plan_choice.premium_plans()}" if barrier else ""
 
 
 def _reason(entry: CatalogEntry, is_placed: bool) -> str:
@@ -144,17 +177,13 @@ def _samples(brief: Brief) -> list[str]:
     return [prompt for prompt in dict.fromkeys(filled) if prompt]
 
 
-def _blockers(
-    brief: Brief, entry: CatalogEntry | None, cost: Estimate | None, available: int, products: Sequence[Product]
-) -> list[str]:
+def _blockers(brief: Brief, entry: CatalogEntry | None, products: Sequence[Product]) -> list[str]:
     blockers = []
     if entry and (reason := _reason(entry, _is_placed(brief.channels))) and "weights" in reason:
         blockers.append(f"{entry.name} cannot be used: {reason}. Choose another model, or have it installed.")
     if _is_placed(brief.channels):
         blockers += _mask_blockers(products)
         blockers += _size_blockers(brief, products) if entry else []
-    if cost:
-        blockers += _money_blockers(brief, cost, available)
     return blockers
 
 
@@ -188,13 +217,28 @@ def _size_blockers(brief: Brief, products: Sequence[Product]) -> list[str]:
     return planning.kept_size_faults(brief, sizes=sizes)
 
 
-def _money_blockers(brief: Brief, cost: Estimate, available: int) -> list[str]:
+def _forecast(entry: CatalogEntry | None, images: int, *, workspace_id: int, now: datetime) -> Forecast | None:
+    # Beyond what one launch takes, nobody needs to know.
+    if entry is None or not 0 < images <= MAX_IMAGES or queue.is_workspace_paused(workspace_id):
+        return None
+    return eta.forecast(images=images, entry=entry, priority=0, workspace_id=workspace_id, now=now)
+
+
+def _own_budget(brief: Brief | None) -> int | None:
+    """The campaign's budget in millicredits, as the brief has it."""
+    return None if brief is None or brief.budget_credits is None else int(brief.budget_credits * ledger.MILLI)
+
+
+def _money_blockers(brief: Brief, cost: Estimate, month: BudgetState, available: int) -> list[str]:
     blockers = []
-    if brief.budget_credits is not None and brief.budget_credits * ledger.MILLI < cost.maximum:
+    own = _own_budget(brief)
+    if own is not None and own < cost.maximum:
         blockers.append(
             f"This needs {ledger.credits_text(cost.maximum)} credits at most, and its budget is "
             f"{brief.budget_credits}. Raise the budget or ask for fewer images."
         )
+    if over := month.refusal(cost.maximum):
+        blockers.append(over)
     if available < cost.maximum:
         blockers.append(
             f"This needs {ledger.credits_text(cost.maximum)} credits at most, and the workspace has "

@@ -6,15 +6,16 @@ A tile's state is read from its newest render and that asset's review; nothing h
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
 
-from campaigns.models import Campaign, Cell, CellRender
+from billing import clock
+from campaigns.models import Campaign, Cell, CellRender, Launch
 from campaigns.places import ordered, scene
 from campaigns.sheet_layout import Heading, lay_out
-from inference import progress
+from inference import eta, progress
+from inference.eta import Forecast
 from inference.models import RenderStatus
 from inference.progress import RenderProgress
 
@@ -96,7 +97,7 @@ class Overview:
     channels: tuple[Channel, ...]
     counts: Mapping[str, int]
     by_channel: Mapping[str, Mapping[str, int]]
-    eta: timedelta | None
+    eta: Forecast | None
 
     def count_of(self, *states: str) -> int:
         """How many images of the campaign are in one of these states."""
@@ -250,13 +251,10 @@ def next_renders(campaign: Campaign) -> list[int]:
     return list(ordered_ids[:PLACES_TOLD])
 
 
-def _eta_of_last(campaign: Campaign) -> timedelta | None:
-    """When the last of the campaign's images is there, if none of them is paused."""
-    unfinished = CellRender.objects.filter(
-        cell__campaign=campaign, render__status__in=(RenderStatus.QUEUED, RenderStatus.RUNNING)
-    )
-    last = unfinished.order_by("-render_id").values_list("render_id", flat=True)[:1]
-    return next((each.eta for each in progress.of_renders(list(last)).values()), None)
+def _eta_of_last(campaign: Campaign) -> Forecast | None:
+    """When the last of the campaign's images is there; None where all that waits is paused."""
+    generations = Launch.objects.filter(campaign=campaign).values_list("generation", flat=True)
+    return eta.remaining(list(generations), now=clock.now())
 
 
 def _cells_in(campaign: Campaign, state: str) -> set[int]:

@@ -104,7 +104,7 @@ def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
         digest=planning.digest(brief, file_hashes=hashes, source=source),
     )
     if not Campaign.objects.filter(workspace=workspace, digest=seen.digest).exists():
-        planning.check_affordable(workspace_id=workspace.pk, brief=brief, cost=seen.cost)
+        planning.check_affordable(workspace_id=workspace.pk, brief=brief, cost=seen.cost, now=clock.now())
     return seen
 
 

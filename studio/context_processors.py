@@ -11,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 
 from billing import clock, ledger
 from billing.ledger import Balance
+from inference import workloads
 from studio import notifications
 from studio.models import Membership
 from studio.permissions import Action, allows
@@ -26,7 +27,7 @@ class May:
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
-    """The frame's variables; ``workspace``, ``membership``, ``may``, ``balance`` and ``unread`` for who is in one."""
+    """The frame's variables; inside: ``workspace``, ``membership``, ``may``, ``balance``, ``pause`` and ``unread``."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
@@ -39,6 +40,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
             "membership": membership,
             "may": May(*(allows(membership.role, action) for action in (Action.PRODUCE, Action.REVIEW, Action.MANAGE))),
             "balance": SimpleLazyObject(_balance_of(membership.workspace_id)),
+            "pause": SimpleLazyObject(lambda: workloads.pause_of(membership.workspace_id)),
             "unread": SimpleLazyObject(lambda: notifications.unread(membership)),
         }
     return context

@@ -1,26 +1,38 @@
-"""What the Generate button says: the cost, likely and at most, and in words why it cannot be clicked."""
+"""What the Generate button says: the cost, likely and at most, the budget, and in words why it cannot be clicked."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from billing import ledger
-from inference import catalog, generate, offers
+from billing import budgets, ledger, plan_choice
+from billing.budgets import BudgetState
+from inference import catalog, eta, generate, offers, queue
+from inference.eta import Forecast
 from inference.generate import Settings
 from inference.references import RequestError
 from studio.forms.studio import StudioForm
+from studio.templatetags.credits import in_words
 
 NEEDS_PROMPT = "Write a description first."
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateButton:
-    """The button in millicredits and words. `needs_prompt`: nothing but a description is missing."""
+    """The button in millicredits and words.
+
+    ``needs_prompt``: nothing but a description is missing. ``missing``: credits that are short. ``month``: the budget
+    of the workspace's month where it has a ceiling, which the click would pass if ``is_over_month``. ``forecast``: when
+    the last image would be there, where the button can be clicked.
+    """
 
     likely: int = 0
     maximum: int = 0
     reason: str = ""
     needs_prompt: bool = False
     missing: int = 0
+    month: BudgetState | None = None
+    is_over_month: bool = False
+    forecast: Forecast | None = None
 
 
 def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
@@ -29,9 +41,14 @@ def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
         return GenerateButton(reason=form.sentence())
     settings = form.settings()
     cost = generate.estimate(settings)
-    missing = max(0, cost.maximum - _available(workspace_id, cost.maximum, now))
-    reason = _refusal(settings, now=now)
-    if missing and not reason:
+    reason = _refusal(settings, workspace_id=workspace_id, now=now)
+    month = budgets.month(workspace_id=workspace_id, now=now)
+    is_over = not reason and month.refusal(cost.maximum) != ""
+    if is_over:
+        reason = f"This month’s budget has {in_words(max(0, month.left or 0))} left."
+    tier = catalog.entry(settings.checkpoint).tier
+    missing = 0 if reason else max(0, cost.maximum - _available(workspace_id, tier, cost.maximum, now))
+    if missing:
         reason = f"Credits are short by {ledger.credits_text(missing)}."
     needs_prompt = not reason and not settings.prompt.strip()
     return GenerateButton(
@@ -40,13 +57,26 @@ def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
         reason=NEEDS_PROMPT if needs_prompt else reason,
         needs_prompt=needs_prompt,
         missing=missing,
+        month=month if month.ceiling is not None else None,
+        is_over_month=is_over,
+        forecast=None if reason else _forecast(settings, workspace_id=workspace_id, now=now),
     )
 
 
-def _refusal(settings: Settings, *, now: datetime) -> str:
+def _forecast(settings: Settings, *, workspace_id: int, now: datetime) -> Forecast | None:
+    if queue.is_workspace_paused(workspace_id):
+        return None
+    entry = catalog.entry(settings.checkpoint)
+    return eta.forecast(
+        images=settings.count, entry=entry, priority=generate.PRIORITY, workspace_id=workspace_id, now=now
+    )
+
+
+def _refusal(settings: Settings, *, workspace_id: int, now: datetime) -> str:
     """Why these settings cannot be rendered, whatever the description will be."""
     entry = catalog.entry(settings.checkpoint)
-    offer = offers.of(entry, today=now.date())
+    barrier = partial(plan_choice.barrier, workspace_id=workspace_id, now=now)
+    offer = offers.of(entry, today=now.date(), barrier=barrier)
     if offer.state in ("missing", "broken"):
         return f"{entry.name} is not installed here. The list of models says what to do."
     if not offer.is_ready:
@@ -62,10 +92,10 @@ def _described(settings: Settings) -> Settings:
     return Settings.from_json({**settings.to_json(), "prompt": "a description"})
 
 
-def _available(workspace_id: int, needed: int, now: datetime) -> int:
-    available = ledger.balance(workspace_id=workspace_id).available
+def _available(workspace_id: int, tier: str, needed: int, now: datetime) -> int:
+    available = plan_choice.spendable(workspace_id=workspace_id, tier=tier, now=now)
     if available < needed:
         # Today's credits are granted at their first use, which this is about to be.
         ledger.top_up(workspace_id=workspace_id, now=now)
-        available = ledger.balance(workspace_id=workspace_id).available
+        available = plan_choice.spendable(workspace_id=workspace_id, tier=tier, now=now)
     return available

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import URLPattern, path
+from django.utils.crypto import constant_time_compare
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -42,6 +44,7 @@ class Access:
     """Who may come in. ``reads`` and ``writes`` name the role's action for GET and for POST; None allows no such call.
 
     Outside a workspace (``is_public``, ``is_personal``, ``is_staff``) the actions only tell which methods there are.
+    ``takes_token`` lets a machine in that bears STUDIO_METRICS_TOKEN, without a person.
     """
 
     reads: Action | None = None
@@ -49,6 +52,7 @@ class Access:
     is_public: bool = False
     is_personal: bool = False
     is_staff: bool = False
+    takes_token: bool = False
 
     @property
     def is_inside_workspace(self) -> bool:
@@ -96,10 +100,11 @@ def guarded(view: View, access: Access) -> Callable[..., HttpResponseBase]:
     @wraps(view)
     def answer(request: Any, **ids: Any) -> HttpResponseBase:
         action = access.action(request.method)
-        if not access.is_public and not request.user.is_authenticated:
-            return _to_sign_in(request)
-        if access.is_staff and not request.user.is_staff:
-            raise Http404
+        if not (access.takes_token and _bears_token(request)):
+            if not access.is_public and not request.user.is_authenticated:
+                return _to_sign_in(request)
+            if access.is_staff and not request.user.is_staff:
+                raise Http404
         if access.is_inside_workspace:
             _enter(request, ids.pop("slug"), action)
         if action is None:
@@ -112,6 +117,19 @@ def guarded(view: View, access: Access) -> Callable[..., HttpResponseBase]:
 def _enter(request: StudioRequest, slug: str, action: Action | None) -> None:
     request.membership = membership_for(user=request.user, slug=slug, action=action)
     request.workspace = request.membership.workspace
+
+
+def _bears_token(request: HttpRequest) -> bool:
+    """Whether the request bears the token; one that bears another is refused, whoever else it may be."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # Other schemes are a proxy's own business.
+    if scheme.lower() != "bearer":
+        return False
+    expected = settings.STUDIO_METRICS_TOKEN
+    require(
+        expected and constant_time_compare(token.strip(), expected), "This is not the token of STUDIO_METRICS_TOKEN."
+    )
+    return True
 
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:

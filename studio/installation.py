@@ -15,6 +15,8 @@ import billing.audit
 PACKAGES: Final = ("Django", "celery", "torch", "diffusers", "transformers", "Pillow")
 # Below it a night's campaign may not fit.
 LOW_DISK_BYTES = 5 * 1024**3
+# Below it even one batch may not fit, and a database that cannot grow stops.
+FULL_DISK_BYTES = 512 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,11 @@ class Disk:
     def is_low(self) -> bool:
         """Whether it is time to make room."""
         return self.free < LOW_DISK_BYTES
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no work should be taken any more."""
+        return self.free < FULL_DISK_BYTES
 
     @property
     def used_percent(self) -> int:

@@ -30,7 +30,8 @@ IN_WORDS: Final = {
     Action.VIEW: "See campaigns, images, reviews and credits",
     Action.PRODUCE: "Import products, write briefs, generate, launch and cancel, which may cost credits",
     Action.REVIEW: "Approve, reject and ask for changes",
-    Action.MANAGE: "Invite and remove people, give roles, set budgets, choose the plan, change the workspace itself",
+    Action.MANAGE: "Invite and remove people, give roles, set budgets, choose the plan, pause and cancel everything, "
+    "change the workspace itself",
 }
 
 

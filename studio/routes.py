@@ -19,8 +19,10 @@ from studio.views import (
     home,
     invitations,
     members,
+    metrics,
     notifications,
     operations,
+    production,
     products,
     profile,
     projects,
@@ -37,6 +39,8 @@ PERSONAL: Final = Access(reads=Action.VIEW, is_personal=True)
 PERSONAL_FORM: Final = Access(reads=Action.VIEW, writes=Action.VIEW, is_personal=True)
 PERSONAL_POST: Final = Access(writes=Action.VIEW, is_personal=True)
 STAFF: Final = Access(reads=Action.VIEW, is_staff=True)
+# Staff in the browser; Prometheus with a token.
+STAFF_OR_TOKEN: Final = Access(reads=Action.VIEW, is_staff=True, takes_token=True)
 STAFF_POST: Final = Access(writes=Action.VIEW, is_staff=True)
 STAFF_FORM: Final = Access(reads=Action.VIEW, writes=Action.VIEW, is_staff=True)
 VIEW: Final = Access(reads=Action.VIEW)
@@ -53,6 +57,10 @@ MANAGE_POST: Final = Access(writes=Action.MANAGE)
 
 GENERAL: Final = (
     Route(path="health/", view=health.health, name="health", access=PUBLIC),
+    Route(path="health/live/", view=health.live, name="health_live", access=PUBLIC),
+    Route(path="health/ready/", view=health.ready, name="health_ready", access=PUBLIC),
+    # Where every Prometheus looks, without the slash.
+    Route(path="metrics", view=metrics.metrics, name="metrics", access=STAFF_OR_TOKEN),
     Route(path="", view=home.home, name="home", access=PERSONAL),
     Route(path="style/", view=style.style, name="style", access=PERSONAL_FORM),
     Route(path="", view=home.workspace, name="workspace", access=VIEW),
@@ -276,8 +284,35 @@ OPERATIONS: Final = (
         access=STAFF_POST,
         objects=("generation",),
     ),
+    Route(
+        path="operations/workspaces/<int:workspace_id>/pause/",
+        view=production.staff_pause,
+        name="operations_pause",
+        access=STAFF_POST,
+        objects=("workspace",),
+    ),
+    Route(
+        path="operations/workspaces/<int:workspace_id>/resume/",
+        view=production.staff_resume,
+        name="operations_resume",
+        access=STAFF_POST,
+        objects=("workspace",),
+    ),
+    Route(
+        path="operations/workspaces/<int:workspace_id>/cancel/",
+        view=production.staff_cancel,
+        name="operations_cancel",
+        access=STAFF_FORM,
+        objects=("workspace",),
+    ),
     Route(path="operations/installation/", view=operations.house, name="operations_house", access=STAFF_FORM),
     Route(path="operations/installation/audit/", view=operations.audit, name="operations_audit", access=STAFF_POST),
+)
+
+PRODUCTION: Final = (
+    Route(path="production/pause/", view=production.pause, name="production_pause", access=MANAGE_POST),
+    Route(path="production/resume/", view=production.resume, name="production_resume", access=MANAGE_POST),
+    Route(path="production/cancel/", view=production.cancel, name="production_cancel", access=MANAGE_FORM),
 )
 
 STUDIO: Final = (
@@ -530,5 +565,6 @@ ROUTES: Final = (
     *CREDITS,
     *NOTIFICATIONS,
     *OPERATIONS,
+    *PRODUCTION,
     *STUDIO,
 )

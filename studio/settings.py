@@ -11,6 +11,9 @@ from environs import Env
 
 env = Env()
 
+# Shorter ones can be guessed.
+MIN_TOKEN_CHARACTERS = 20
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 STUDIO_DATA: Path = env.path("STUDIO_DATA", BASE_DIR / "data").resolve()
 try:
@@ -227,6 +230,8 @@ CACHES = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = STUDIO_HTTPS
+# A balancer asks the processes themselves, without TLS; a redirect would look to it like health.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if STUDIO_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = STUDIO_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if STUDIO_HTTPS else None
@@ -243,6 +248,13 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+
+# --- operations -------------------------------------------------------------------------------------------------------
+
+# Prometheus has no session: with this token it may read /metrics. Without one only staff may.
+STUDIO_METRICS_TOKEN: str = env.str(
+    "STUDIO_METRICS_TOKEN", "", validate=lambda value: not value or len(value) >= MIN_TOKEN_CHARACTERS
+)
 
 # --- mail -------------------------------------------------------------------------------------------------------------
 

@@ -42,10 +42,12 @@ def phase(batch: BatchState) -> str:
 
 
 def took(batch: BatchState) -> str:
-    """How long a finished batch took: "0.8 s", "2 min 5 s"."""
-    if batch.finished_at is None:
-        return ""
-    seconds = (batch.finished_at - batch.created_at).total_seconds()
+    """How long a finished batch took."""
+    return span((batch.finished_at - batch.created_at).total_seconds()) if batch.finished_at else ""
+
+
+def span(seconds: float) -> str:
+    """A measured time: "0.8 s", "2 min 5 s"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

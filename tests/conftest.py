@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from billing import ledger
+from inference import catalog
 from studio.models import Workspace
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -43,6 +45,24 @@ def make_workspace() -> Callable[..., Workspace]:
 def workspace(db, make_workspace) -> Workspace:
     """A workspace on the self-hosted plan: 200 credits today, 20,000 this month, as of NOW."""
     return make_workspace()
+
+
+@pytest.fixture
+def premium(monkeypatch, settings, tmp_path: Path) -> str:
+    """The slug of a premium model that is installed as far as can be told without loading it."""
+    entry = replace(catalog.entry("starter"), slug="starter-premium", name="Starter Premium", tier="premium")
+    entries = {**catalog.load(), entry.slug: entry}
+    monkeypatch.setattr(catalog, "load", lambda: entries)
+    for name, text in (
+        ("model_index.json", '{"_class_name": "StableDiffusionInpaintPipeline"}'),
+        ("unet/config.json", '{"in_channels": 9, "sample_size": 32}'),
+        ("vae/config.json", '{"block_out_channels": [8, 8, 8, 8]}'),
+    ):
+        path = tmp_path / "premium" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    settings.STUDIO_CHECKPOINTS = {entry.slug: tmp_path / "premium"}
+    return entry.slug
 
 
 class Clock:

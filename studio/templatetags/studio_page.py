@@ -7,6 +7,8 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from inference.eta import Forecast
+
 register = template.Library()
 
 CAPABILITY_WORDS = {
@@ -56,14 +58,38 @@ def commands(sentence: str) -> SafeString:
 @register.filter
 def about(span: timedelta) -> str:
     """A time to wait, as exact as it can be known: "about 5 s", "about 40 s", "about 3 min", "about 2 h"."""
+    return f"about {_rounded(span)}"
+
+
+@register.filter
+def or_late(likely: timedelta, late: timedelta | None) -> str:
+    """A time to wait with its late end: "about 4 min, 7 min at the latest"."""
+    end = late_end(late, likely)
+    return f"{about(likely)}, {end} at the latest" if end else about(likely)
+
+
+@register.filter
+def late_end(late: timedelta | None, likely: timedelta) -> str:
+    """The late end alone: "7 min"; empty where it looks like the likely time."""
+    return "" if late is None or _rounded(late) == _rounded(likely) else _rounded(late)
+
+
+@register.filter
+def foretold(forecast: Forecast) -> str:
+    """A forecast: "about 4 min, 7 min at the latest (95 %)"."""
+    words = or_late(forecast.p50, forecast.p95)
+    return f"{words} (95 %)" if words != about(forecast.p50) else words
+
+
+def _rounded(span: timedelta) -> str:
     seconds = max(1, round(span.total_seconds()))
     if seconds < 10:
-        return f"about {seconds} s"
+        return f"{seconds} s"
     if seconds < 55:
-        return f"about {-(-seconds // 5) * 5} s"
+        return f"{-(-seconds // 5) * 5} s"
     if seconds < 3300:
-        return f"about {max(1, round(seconds / 60))} min"
-    return f"about {max(1, round(seconds / 3600))} h"
+        return f"{max(1, round(seconds / 60))} min"
+    return f"{max(1, round(seconds / 3600))} h"
 
 
 @register.filter

@@ -16,9 +16,10 @@ from campaigns.places import ordered
 from campaigns.sheet import Overview
 from campaigns.sheet_changes import Mark
 from campaigns.sheet_layout import has_channel_columns
-from inference import catalog, pricing
+from inference import catalog, pricing, workloads
 from studio.http import StudioRequest, finished, unchanged
 from studio.ids import id_in_query, object_id, object_ids
+from studio.models import Role
 from studio.templatetags.credits import in_words
 from studio.views.drafts import brief_file, package_file
 
@@ -47,6 +48,7 @@ def overview(request: StudioRequest) -> HttpResponse:
         "more_drafts": len(written) > shown,
         "has_products": Product.objects.filter(workspace=request.workspace).exists(),
         "is_first_page": not after,
+        "under_way": workloads.images_of(request.workspace.pk) if request.membership.role == Role.OWNER else 0,
     }
     return render(request, "campaigns/list.html", context)
 

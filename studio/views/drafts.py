@@ -194,7 +194,9 @@ def _context(request: StudioRequest, form: Entered, **state: Any) -> dict[str, o
         **_outlook(request, form, is_strict="checked" in request.GET),
         **_state(request, **state),
         "products": products[:OFFERED],
-        "checkpoints": outlook.checkpoints(is_placed=form.is_placed),
+        "checkpoints": outlook.checkpoints(
+            is_placed=form.is_placed, workspace_id=request.workspace.pk, now=clock.now()
+        ),
         "formats": FORMATS.values(),
         "ways": WAY_WORDS.items(),
         "anchors": ANCHORS,
@@ -224,6 +226,6 @@ def _state(
 
 
 def _outlook(request: StudioRequest, form: Entered, *, is_strict: bool) -> dict[str, object]:
-    seen = outlook.look(workspace_id=request.workspace.pk, form=form)
+    seen = outlook.look(workspace_id=request.workspace.pk, form=form, now=clock.now())
     errors = forms.errors_of(form, seen.problems, is_strict=is_strict)
     return {"form": form, "seen": seen, "errors": errors, "is_strict": is_strict}

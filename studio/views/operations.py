@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,7 +12,7 @@ import inference.retry
 from billing import clock, ledger
 from billing.ledger import InsufficientCreditsError, OverBudgetError
 from campaigns import charges, launch
-from inference import failures, operations
+from inference import failures, figures, operations, workloads
 from inference.catalog.sources import CheckpointMissingError
 from inference.models import Generation
 from inference.retry import NothingToRetryError, StillRunningError
@@ -43,12 +44,16 @@ def overview(request: StudioRequest) -> HttpResponse:
     running = operations.running_batches()
     lines = operations.lines()
     workers = worker_words.tell(operations.workers(now=now), running)
+    waited = figures.waited()
     context = {
         "version": version,
         "lines": lines,
         "waiting": sum(line.waiting for line in lines),
+        "is_to_be_made": any(line.waiting > line.paused for line in lines),
         "running": sum(line.running for line in lines),
         "oldest": min((line.oldest for line in lines if line.oldest), default=None),
+        "workloads": workloads.all_of_them(),
+        "waited": worker_words.span(waited.p95) if waited else "",
         "workers": workers,
         "alive": sum(worker.is_alive for worker in workers),
         "batches": [(batch, worker_words.phase(batch)) for batch in running],
@@ -131,4 +136,9 @@ def audit(request: StudioRequest) -> HttpResponse:
 
 
 def _house(form: GrantForm) -> dict[str, Any]:
-    return {"form": form, "disk": installation.disk(), "versions": installation.versions()}
+    return {
+        "form": form,
+        "disk": installation.disk(),
+        "versions": installation.versions(),
+        "has_metrics_token": bool(settings.STUDIO_METRICS_TOKEN),
+    }

@@ -1,5 +1,6 @@
 """The Image Studio's form: shown as it was left, priced as it is typed, sent by a click on Generate."""
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -9,12 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django_htmx.http import reswap, retarget, trigger_client_event
 
-from billing import clock
+from billing import clock, plan_choice
 from billing.ledger import InsufficientCreditsError, OverBudgetError
 from inference import catalog, feed, generate, offers, styles
 from inference.generate import Settings
 from inference.models import Generation, Render
-from inference.offers import NotOfferedError
+from inference.offers import NotOfferedError, Offer
 from inference.queue import KeyReusedError
 from inference.references import RequestError
 from studio import generate_button, studio_feed
@@ -104,7 +105,13 @@ def _start(request: StudioRequest) -> Settings:
         asked = Render.objects.select_related("generation").filter(generation__settings__isnull=False)
         return generate.settings_of(get_object_or_404(asked, workspace=request.workspace, pk=wanted))
     left = generate.remembered(workspace_id=request.workspace.pk, created_by_id=request.user.pk)
-    return left or Settings(checkpoint=offers.default(offers.all_offers(today=clock.now().date())).slug)
+    return left or Settings(checkpoint=offers.default(_offers(request)).slug)
+
+
+def _offers(request: StudioRequest) -> tuple[Offer, ...]:
+    now = clock.now()
+    barrier = partial(plan_choice.barrier, workspace_id=request.workspace.pk, now=now)
+    return offers.all_offers(today=now.date(), barrier=barrier)
 
 
 def _button(request: StudioRequest, form: StudioForm) -> GenerateButton:
@@ -120,7 +127,8 @@ def _form(request: StudioRequest, form: StudioForm) -> dict[str, Any]:
         "form": form,
         "button": button,
         "entry": entry,
-        "offers": offers.all_offers(today=clock.now().date()),
+        "offers": _offers(request),
+        "premium_plans": plan_choice.premium_plans(),
         "first_styles": known[:FIRST_STYLES],
         "more_styles": known[FIRST_STYLES:],
         "aspects": list(generate.ASPECTS.items()),

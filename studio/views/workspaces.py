@@ -6,6 +6,7 @@ from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 
 from billing import clock
+from inference import workloads
 from studio import members, workspaces
 from studio.forms.workspaces import WorkspaceForm
 from studio.http import StudioRequest
@@ -46,7 +47,8 @@ def settings(request: StudioRequest) -> HttpResponseBase:
         form.save()
         messages.success(request, "Saved.")
         return redirect("settings", request.workspace.slug)
-    return render(request, "workspaces/settings.html", {"form": form})
+    images = workloads.images_of(request.workspace.pk)
+    return render(request, "workspaces/settings.html", {"form": form, "images": images})
 
 
 def leave(request: StudioRequest) -> HttpResponseBase:

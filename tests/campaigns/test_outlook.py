@@ -1,11 +1,13 @@
 """What a form would come to: counts, cost and time while it is half written, and what stands against a launch."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.test.utils import CaptureQueriesContext
 
-from campaigns import drafts, outlook
+from billing import budgets, ledger, plan_choice
+from campaigns import drafts, launch, outlook
 from campaigns.drafts import Author
 from campaigns.entered import Entered, EnteredAxis, EnteredChannel
 from campaigns.formats import FORMATS
@@ -25,7 +27,7 @@ def shelf(workspace: Workspace) -> dict[str, Product]:
 
 
 def look(workspace: Workspace, form: Entered) -> Outlook:
-    return outlook.look(workspace_id=workspace.pk, form=form)
+    return outlook.look(workspace_id=workspace.pk, form=form, now=NOW)
 
 
 def test_images_are_products_times_scenes_times_channels_times_candidates(
@@ -36,8 +38,8 @@ def test_images_are_products_times_scenes_times_channels_times_candidates(
     assert (seen.products, seen.scenes, seen.channels, seen.cells, seen.images) == (2, 3, 2, 12, 24)
     assert seen.cost is not None
     assert (seen.cost.maximum, seen.available) == (24_000, 20_200_000)
-    assert seen.duration is not None
-    assert seen.duration.total_seconds() > 0
+    assert seen.forecast is not None
+    assert timedelta() < seen.forecast.p50 < seen.forecast.p95
     assert seen.can_launch
 
 
@@ -123,6 +125,74 @@ def test_credits_and_budget_are_told_before_they_refuse(db: None, make_workspace
     )
 
 
+def cap_month(workspace: Workspace, credits: int) -> None:
+    by = User.objects.create(email="olga@example.com")
+    budgets.set_month_ceiling(workspace_id=workspace.pk, amount=credits * 1000, key="cap", by_id=by.pk, now=NOW)
+
+
+def test_what_is_left_of_the_months_budget_is_told_and_a_launch_over_it_is_held_back(
+    workspace: Workspace, shelf: dict[str, Product]
+) -> None:
+    form = entered("MUG", axes=(SURFACES,), images_per_cell="2")
+    assert look(workspace, form).month is None
+    cap_month(workspace, 10)
+    within = look(workspace, form)
+    assert within.month is not None
+    assert (within.month.left, within.is_over_month, within.can_launch) == (10_000, False, True)
+    over = look(workspace, replace(form, images_per_cell="4"))
+    assert over.blockers == (
+        "This needs 12 credits, and the workspace's budget for November 2026 has 10 left of 10. Ask for fewer images, "
+        "or ask an owner to raise it or to allow more this month, under Credits, Budgets.",
+    )
+    assert (over.is_over_month, over.is_unpaid, over.can_launch) == (True, True, False)
+
+
+def test_only_money_stands_against_a_launch_or_something_else_does_as_well(workspace: Workspace) -> None:
+    stock(workspace.pk, "MUG", has_mask=False)
+    cap_month(workspace, 1)
+    form = entered("MUG", axes=(SURFACES,))
+    assert not look(workspace, form).is_unpaid
+    stock(workspace.pk, "CUP")
+    assert look(workspace, entered("CUP", axes=(SURFACES,))).is_unpaid
+
+
+def test_a_premium_model_is_offered_to_plans_that_include_it_and_refused_to_others(
+    db: None, make_workspace, premium: str
+) -> None:
+    free, pro = make_workspace("free", plan="free"), make_workspace("pro", plan="pro")
+    for workspace in (free, pro):
+        stock(workspace.pk, "MUG")
+    form = replace(entered("MUG"), checkpoint=premium)
+    assert look(pro, form).can_launch
+    refused = look(free, form)
+    assert [blocker.partition(";")[0] for blocker in refused.blockers] == [
+        "Premium models are part of Go, Pro, Max and Self-hosted"
+    ]
+    reasons = {
+        each.entry.slug: each.reason
+        for each in outlook.checkpoints(is_placed=True, workspace_id=free.pk, now=NOW)
+        if each.entry.slug in ("starter", premium)
+    }
+    assert reasons == {"starter": "", premium: "part of Go, Pro, Max and Self-hosted"}
+
+
+def test_what_a_plan_lost_since_the_launch_is_not_asked_again(db: None, make_workspace, premium: str) -> None:
+    pro = make_workspace("pro", plan="pro")
+    stock(pro.pk, "MUG")
+    author = Author(id=User.objects.create(email="ada@example.com").pk, now=NOW)
+    draft = drafts.copy(workspace_id=pro.pk, form=replace(entered("MUG"), checkpoint=premium), author=author)
+    campaign = drafts.launch(draft_id=draft.pk, revision=draft.revision, author=author)
+    launch.cancel(campaign_id=campaign.pk, now=NOW)
+    plan_choice.choose(workspace_id=pro.pk, plan="free", instead_of="pro", by_id=author.id, now=NOW)
+    # What the month gave stays until its end, and pays.
+    assert launch.launch(campaign_id=campaign.pk, now=NOW)
+    launch.cancel(campaign_id=campaign.pk, now=NOW)
+    later = NOW + timedelta(days=20)
+    ledger.expire(now=later)
+    with pytest.raises(plan_choice.NotInPlanError, match="Free pays for standard ones"):
+        launch.launch(campaign_id=campaign.pk, now=later)
+
+
 def test_a_photo_too_large_to_keep_its_size_is_named(workspace: Workspace, shelf: dict[str, Product]) -> None:
     upload = shelf["MUG"].photo.upload  # type: ignore[union-attr]
     upload.width = 9_000
@@ -147,16 +217,16 @@ def test_a_look_costs_as_many_queries_for_many_products_as_for_one(
     workspace: Workspace, django_assert_max_num_queries
 ) -> None:
     skus = tuple(stock(workspace.pk, *(f"SKU-{number}" for number in range(60))))
-    with django_assert_max_num_queries(4) as one:
+    with django_assert_max_num_queries(9) as one:
         look(workspace, entered(skus[0]))
-    with django_assert_max_num_queries(4) as many:
+    with django_assert_max_num_queries(9) as many:
         look(workspace, entered(*skus))
     assert isinstance(one, CaptureQueriesContext)
     assert len(one) == len(many)
 
 
-def test_models_that_cannot_do_it_are_offered_last_with_the_reason() -> None:
-    choices = outlook.checkpoints(is_placed=True)
+def test_models_that_cannot_do_it_are_offered_last_with_the_reason(workspace: Workspace) -> None:
+    choices = outlook.checkpoints(is_placed=True, workspace_id=workspace.pk, now=NOW)
     assert {choice.entry.slug for choice in choices} == set(catalog.load())
     assert not choices[0].reason
     reasons = [bool(choice.reason) for choice in choices]

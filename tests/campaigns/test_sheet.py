@@ -1,5 +1,7 @@
 """What a contact sheet says: each tile's state by its newest version, counts, pages of rows, states to narrow by."""
 
+from datetime import timedelta
+
 import pytest
 
 from billing import clock
@@ -57,7 +59,14 @@ def test_what_waits_says_its_place_and_when_the_last_one_is_there(workspace: Wor
     assert (found[0].width, found[0].height) == (128, 128)
     eta = sheet.overview(campaign).eta
     assert eta is not None
-    assert eta.total_seconds() > 0
+    assert timedelta() < eta.p50 < eta.p95
+
+
+def test_while_the_workspace_is_paused_nobody_knows_when_it_is_there(workspace: Workspace) -> None:
+    campaign = launched(workspace.pk)
+    queue.pause_workspace(workspace_id=workspace.pk, now=clock.now())
+    assert sheet.overview(campaign).eta is None
+    assert all(tile.progress.is_paused for tile in tiles(campaign) if tile.progress)
 
 
 def test_only_the_next_in_line_say_their_place(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,3 +120,54 @@ def test_the_list_of_models_is_searched_and_says_what_is_not_installed(studio):
     studio.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(studio.locator("#model-card")).to_be_focused()
+
+
+def test_an_owner_pauses_everything_where_campaigns_are_and_resumes_it_where_it_is_missed(sign_in, campaign):
+    owner = sign_in("owner")
+    owner.goto("/w/studio/settings/")
+    owner.get_by_role("button", name="Pause everything").click()
+    expect(owner.get_by_role("heading", name="Production")).to_be_visible()
+    try:
+        producer = sign_in("producer")
+        producer.goto("/w/studio/studio/")
+        expect(producer.get_by_text("Production is paused")).to_be_visible()
+        expect(producer.get_by_role("button", name="Resume")).to_have_count(0)
+        producer.locator("#prompt").fill(PROMPT)
+        producer.locator("#generate").click()
+        waits = producer.locator(".click").first.locator(".result").first
+        expect(waits).to_contain_text("Paused")
+    finally:
+        owner.goto("/w/studio/studio/")
+        owner.get_by_role("button", name="Resume").click()
+    expect(owner).to_have_url(re.compile("/w/studio/studio/$"))
+    expect(owner.get_by_text("Production is paused")).to_have_count(0)
+    expect(waits.locator("a.tile-frame img")).to_be_visible(timeout=PAINTING_MS)
+
+
+def test_the_months_budget_is_told_while_one_chooses_and_holds_the_button_back(sign_in, site):
+    budget = "/w/studio/credits/budgets/"
+    owner = sign_in("owner")
+    owner.goto(budget)
+    told = re.search(r"([\d,]+) credits? (?:is|are) held or spent", owner.locator("main").inner_text())
+    assert told is not None
+    used = int(told[1])
+    owner.locator("#month-amount_credits").fill(str(used + 2))
+    owner.get_by_role("button", name="Set the ceiling").click()
+    try:
+        owner.goto("/w/studio/studio/")
+        owner.locator("#prompt").fill(PROMPT)
+        choose(owner, "count", "2")
+        expect(owner.locator("#cost-now")).to_contain_text(f"2 of {used + 2} left of this month’s budget")
+        expect(owner.locator("#generate")).to_be_enabled()
+        choose(owner, "count", "4")
+        expect(owner.locator("#reason")).to_contain_text("This month’s budget has 2 credits left.")
+        expect(owner.locator("#generate")).to_be_disabled()
+        owner.get_by_role("link", name="Raise the budget").click()
+        expect(owner).to_have_url(re.compile(f"{budget}$"))
+    finally:
+        owner.goto(budget)
+        owner.locator("#month-amount_credits").fill("")
+        owner.get_by_role("button", name="Set the ceiling").click()
+    choose_again = sign_in("owner")
+    choose_again.goto("/w/studio/studio/")
+    expect(choose_again.locator("#cost-now")).not_to_contain_text("budget")

@@ -68,6 +68,11 @@ class Samples:
         return made.pk if isinstance(made, Model) else made
 
 
+@sample("workspace")
+def workspace(made: Samples) -> Workspace:
+    return made.workspace
+
+
 @sample("membership")
 def membership(made: Samples) -> Membership:
     user = User.objects.create(email=f"somebody@{made.workspace.slug}.example.com")

@@ -106,9 +106,10 @@ def test_short_of_credits_is_told_in_the_form_before_anything_is_launched(browse
     free = make_workspace("free", plan="free")
     stock(free.pk, "MUG", "CUP")
     free.memberships.create(user=people["producer"], role="producer")
-    page = words(post(browser("producer"), "/w/free/campaigns/check/", htmx=True, images_per_cell="8"))
+    short = post(browser("producer"), "/w/free/campaigns/check/", htmx=True, images_per_cell="8")
+    page = words(short)
     assert "This needs 32 credits at most, and the workspace has 20." in page
-    assert "Launch 32" not in page
+    assert re.search(r"<button[^>]* disabled>Launch 32 images", short.content.decode())
 
 
 @pytest.mark.parametrize("number", [2, 40])
@@ -116,7 +117,7 @@ def test_a_keystroke_costs_the_same_few_queries_for_few_and_for_many_products(
     producer, workspace, django_assert_max_num_queries, number
 ):
     skus = [*stock(workspace.pk, *(f"SKU-{at}" for at in range(number)))]
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(12):
         assert f"{number * 2} images" in words(post(producer, "check/", htmx=True, products=skus))
 
 
@@ -125,7 +126,7 @@ def test_the_forms_page_costs_the_same_queries_for_few_and_for_many_products(
     producer, workspace, django_assert_max_num_queries, number
 ):
     _, address = draft_of(producer, products=[*stock(workspace.pk, *(f"SKU-{at}" for at in range(number)))])
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(20):
         assert producer.get(address).status_code == 200
 
 

@@ -1,17 +1,40 @@
 """What the template tags draw: states, pencil marks, the bar of states, credits in words, the sidebar, forms."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django import forms
 from django.template import Context, Template
 from heroicons import IconDoesNotExist
 
+from inference.eta import Forecast
+from studio.templatetags import studio_page
 from studio.widgets import DropZone, NumberWithUnit, Segmented, Switch
 
 
 def render(text: str, **context: object) -> str:
     return Template("{% load credits look %}" + text).render(Context(context)).strip()
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("likely_s", "late_s", "told"),
+    [
+        (240, 420, "about 4 min, 7 min at the latest (95 %)"),
+        (12, 31, "about 15 s, 35 s at the latest (95 %)"),
+        (240, 255, "about 4 min"),
+        (0, 0, "about 1 s"),
+        (7200, 9000, "about 2 h"),
+    ],
+)
+def test_a_forecast_tells_its_late_end_where_that_is_another(likely_s, late_s, told):
+    forecast = Forecast(p50=timedelta(seconds=likely_s), p95=timedelta(seconds=late_s))
+    assert studio_page.foretold(forecast) == told
+    assert told.startswith(studio_page.or_late(forecast.p50, forecast.p95))
+    assert studio_page.or_late(forecast.p50, None) == told.partition(",")[0]
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

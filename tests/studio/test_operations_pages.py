@@ -55,7 +55,7 @@ def test_a_poll_answers_only_when_something_has_changed(operator, desk, django_a
     page = operator.get("/operations/").content.decode()
     address = found_in(page, r'hx-get="(/operations/\?v=[^"]+)"')
     htmx = {"HX-Request": "true"}
-    with django_assert_max_num_queries(6):  # session and person among them
+    with django_assert_max_num_queries(7):  # session and person among them
         unchanged = operator.get(address, headers=htmx)
     assert (unchanged.status_code, unchanged.content) == (204, b"")
     desk.ask(1)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from billing import budgets, clock, ledger
+from billing.models import GrantKind
 from inference import catalog, feed, generate, queue
 from inference.models import Batch, Generation, Render
 from tests.inference.desk import complete, take, worker
@@ -103,14 +104,77 @@ def test_short_of_credits_says_by_how_much_and_a_click_still_holds_nothing(produ
     assert "• 1 credit" in words(estimate(producer, count="1"))
 
 
-def test_a_click_above_the_months_budget_says_so_and_holds_nothing(producer, workspace, people):
+def cap_month(workspace, people, credits: int) -> None:
     budgets.set_month_ceiling(
-        workspace_id=workspace.pk, amount=1000, key="first", by_id=people["owner"].pk, now=clock.now()
+        workspace_id=workspace.pk, amount=credits * 1000, key="first", by_id=people["owner"].pk, now=clock.now()
     )
+
+
+def test_the_months_budget_stands_beside_the_cost_and_follows_the_form(producer, workspace, people):
+    assert "budget" not in words(estimate(producer))
+    cap_month(workspace, people, 3)
+    told = words(estimate(producer))
+    assert "at most 2 about 15 s, 25 s at the latest (95 %) 3 of 3 left of this month’s budget" in told
+    producer.post(STUDIO, MUG)
+    assert "1 of 3 left of this month’s budget" in words(estimate(producer, count="1"))
+
+
+def test_a_click_above_the_months_budget_is_held_back_with_whom_to_ask(producer, browser, workspace, people):
+    cap_month(workspace, people, 1)
+    blocked = estimate(producer)
+    assert 'data-blocked="yes"' in blocked.content.decode()
+    assert "budget has 1 credit left. Ask for fewer images, or ask an owner to raise it." in words(blocked)
+    owner = estimate(browser("owner"))
+    assert 'href="/w/acme/credits/budgets/">Raise the budget' in owner.content.decode()
+    assert 'data-blocked=""' in estimate(producer, count="1").content.decode()
+
+
+def test_a_click_above_the_months_budget_says_so_and_holds_nothing(producer, workspace, people):
+    cap_month(workspace, people, 1)
     refused = producer.post(STUDIO, MUG, headers=HTMX)
     assert (refused.status_code, refused["HX-Retarget"]) == (422, "#cost")
     assert "budget" in words(refused)
     assert not Generation.objects.exists()
+
+
+# --- premium models ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def free(make_workspace, people):
+    free = make_workspace("free", plan="free", now=clock.now())
+    free.memberships.create(user=people["producer"], role="producer")
+    return free
+
+
+def test_a_premium_model_is_locked_where_the_plan_does_not_include_it(producer, free, premium):
+    page = producer.get("/w/free/studio/")
+    assert "Part of Go, Pro, Max and Self-hosted" in words(page)
+    assert re.search(rf'value="{premium}" disabled', page.content.decode())
+    open_to = producer.get(STUDIO)
+    assert "Starter Premium Proofsheet Premium" in words(open_to)
+    assert "Part of Go" not in words(open_to)
+    assert not re.search(rf'value="{premium}" disabled', open_to.content.decode())
+
+
+def test_a_click_on_a_locked_model_is_refused_in_words_before_anything_is_written(producer, free, premium):
+    sent = {**MUG, "checkpoint": premium}
+    said = "Premium models are part of Go, Pro, Max and Self-hosted; Free pays for standard ones."
+    assert said in words(producer.post("/w/free/studio/estimate/", {**sent, "shown": premium}, headers=HTMX))
+    refused = producer.post("/w/free/studio/", sent, headers=HTMX)
+    assert (refused.status_code, refused["HX-Retarget"]) == (422, "#cost")
+    assert said in words(refused)
+    assert not Generation.objects.exists()
+
+
+def test_bought_credits_pay_for_a_premium_model_and_only_they_count(producer, free, premium):
+    ledger.grant(
+        workspace_id=free.pk, kind=GrantKind.PURCHASED, amount=1000, key="order", expires_at=None, now=clock.now()
+    )
+    sent = {**MUG, "checkpoint": premium, "shown": premium}
+    assert "Credits are short by 1." in words(producer.post("/w/free/studio/estimate/", sent, headers=HTMX))
+    assert producer.post("/w/free/studio/", {**sent, "count": "1"}, headers=HTMX).status_code == 200
+    assert ledger.balance(workspace_id=free.pk).held == 1000
 
 
 def test_the_form_comes_back_as_it_was_left_and_only_to_who_left_it(producer, browser):
@@ -294,10 +358,10 @@ def test_earlier_clicks_are_one_click_away_without_a_gap(producer):
 
 
 def test_the_page_costs_as_many_queries_for_many_images_as_for_few(producer, clicked, django_assert_max_num_queries):
-    with django_assert_max_num_queries(20) as few:
+    with django_assert_max_num_queries(24) as few:
         producer.get(STUDIO)
     for number in range(6):
         producer.post(STUDIO, {**MUG, "key": f"more {number}", "count": "4"})
-    with django_assert_max_num_queries(20) as many:
+    with django_assert_max_num_queries(24) as many:
         producer.get(STUDIO)
     assert len(many) == len(few)
