@@ -4,9 +4,10 @@ import os
 import socket
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
 
 from billing import clock, ledger
@@ -39,14 +40,21 @@ def sweep() -> None:
     queue.rein_in(now=now)
     # Before what is late is taken back from its worker: it must not wait, or fail, as if the worker had died.
     queue.expire(now=now)
-    kill_point("sweeper")
     queue.reap(now=now)
+    kill_point("sweeper")
     ledger.expire(now=now)
     previews.sweep()
     storage.sweep()
     for name in SWEPT_QUEUES:
         if queue.waiting(queue=name, now=now):
             queue.nudge(name)
+
+
+@worker_ready.connect
+def _sweep_at_once(sender: Any = None, **_: object) -> None:
+    """Whoever was killed left a sweep undone, and the next one is seconds away."""
+    if sender is not None and sweep.app.conf.task_default_queue in sender.app.amqp.queues.consume_from:
+        sweep.delay()
 
 
 @shared_task(name="inference.reconcile")

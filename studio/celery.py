@@ -60,6 +60,12 @@ _configure()
 app.autodiscover_tasks()
 
 
+@beat_init.connect
+def _sweep_at_once(**_: object) -> None:
+    # Beat counts from its own start: killed again and again, it would never come to it.
+    app.send_task("inference.sweep")
+
+
 @worker_init.connect
 @beat_init.connect
 def _hold_lifeline(**_: object) -> None:
