@@ -76,17 +76,19 @@ def failed() -> dict[str, int]:
 
 def running_batches() -> int:
     """How many batches are in workers' hands."""
-    return Render.objects.filter(status=RenderStatus.RUNNING).values("batch").distinct().order_by().count()
+    running = Render.objects.filter(status=RenderStatus.RUNNING)
+    # Not SELECT DISTINCT, for which SQLite reads every render that there ever was.
+    number: int = running.aggregate(number=Count("batch", distinct=True))["number"]
+    return number
 
 
 def batch_seconds() -> dict[str, Quantiles]:
     """How long the latest finished batches took, by checkpoint, in one query."""
-    finished = Batch.objects.filter(finished_at__isnull=False).order_by("-pk")
-    rows = finished.annotate(checkpoint=Min("renders__checkpoint")).values_list(
-        "checkpoint", "created_at", "finished_at"
-    )
+    # Chosen before their renders are looked at: SQLite would look at those of every batch that there ever was.
+    latest = Batch.objects.filter(finished_at__isnull=False).order_by("-pk").values("pk")[:RECENT_BATCHES]
+    rows = Batch.objects.filter(pk__in=latest).annotate(checkpoint=Min("renders__checkpoint"))
     took: dict[str, list[float]] = defaultdict(list)
-    for checkpoint, created, done in rows[:RECENT_BATCHES]:
+    for checkpoint, created, done in rows.values_list("checkpoint", "created_at", "finished_at"):
         # One whose renders all went on to other batches tells nothing.
         if checkpoint is not None and done is not None:
             took[checkpoint].append((done - created).total_seconds())

@@ -90,8 +90,9 @@ class Heartbeat:
 
     def advance(self, phase: str, step: int = 0, steps: int = 0) -> None:
         """Say that the attempt got further."""
-        self._progress = (phase, step, steps)
+        # The time first: a beat in between must not hold the last phase's age against the ceiling of this one.
         self._advanced_at = time.monotonic()
+        self._progress = (phase, step, steps)
 
     def _beat(self) -> None:
         try:

@@ -86,14 +86,16 @@ class Hands:
 
 def record(*, now: datetime) -> Record:
     """What the latest batches tell of every checkpoint that was used lately and of the workers, in one query."""
+    # Chosen before their renders are counted: SQLite would count those of every batch that there ever was.
+    latest = Batch.objects.filter(finished_at__isnull=False).order_by("-pk").values("pk")[:LOOK_BACK]
     rows = list(
-        Batch.objects.filter(finished_at__isnull=False)
+        Batch.objects.filter(pk__in=latest)
         .order_by("-pk")
         .annotate(
             done=Count("renders", filter=Q(renders__status=RenderStatus.SUCCEEDED)),
             checkpoint=Min("renders__checkpoint"),
         )
-        .select_related("worker")[:LOOK_BACK]
+        .select_related("worker")
     )
     by_checkpoint: dict[str, list[Batch]] = defaultdict(list)
     workers: dict[str, dict[int, str]] = defaultdict(dict)

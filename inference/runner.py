@@ -121,22 +121,27 @@ class Runner:
     def _work(self, ends_at: float) -> bool:
         """What one hand does. It claims only when it may paint, so that nothing claimed waits for the engine."""
         has_woken = False
-        while time.monotonic() < ends_at and not self.is_stopping:
+        while self._may_go_on(ends_at):
             self._turn.take()
+            # Whatever happens, it is left again: the other hand would wait for ever.
             try:
+                # Asked anew: it may have waited for minutes.
+                if not self._may_go_on(ends_at):
+                    break
                 batch = queue.claim(worker=self.worker, batch_size_of=self._batch_size, now=clock.now())
-            except BaseException:
+                if batch is None:
+                    return False
+                kill_point("after_claim")
+                if not has_woken:
+                    self._wake_another()
+                    has_woken = True
+                self._run(batch)
+            finally:
                 self._turn.leave()
-                raise
-            if batch is None:
-                self._turn.leave()
-                return False
-            kill_point("after_claim")
-            if not has_woken:
-                self._wake_another()
-                has_woken = True
-            self._run(batch)
         return not self.is_stopping
+
+    def _may_go_on(self, ends_at: float) -> bool:
+        return time.monotonic() < ends_at and not self.is_stopping
 
     def stop(self) -> None:
         """Ask to end soon: between two steps, the batch in hand is given back."""
@@ -144,8 +149,13 @@ class Runner:
 
     def _wake_another(self) -> None:
         """Pass on that there is work: the message that woke this worker woke no other."""
-        if queue.waiting(queue=self.worker.queue, now=clock.now()):
-            queue.nudge_on_commit(self.worker.queue)
+        try:
+            if queue.waiting(queue=self.worker.queue, now=clock.now()):
+                queue.nudge_on_commit(self.worker.queue)
+        except NO_DATABASE:
+            # The sweeper nudges as well, and what was just claimed must not wait for its lease to run out.
+            logger.exception("no other worker was woken: database")
+            connection.close()
 
     def _batch_size(self, checkpoint: str) -> int:
         return catalog.entry(checkpoint).batch_size(self.engine.device_class)

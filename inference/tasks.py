@@ -38,16 +38,16 @@ def sweep() -> None:
     if _jumped_ahead(now):
         queue.lend_anew(now=now)
     queue.rein_in(now=now)
-    # Before what is late is taken back from its worker: it must not wait, or fail, as if the worker had died.
-    queue.expire(now=now)
     queue.reap(now=now)
     kill_point("sweeper")
+    queue.expire(now=now)
     ledger.expire(now=now)
-    previews.sweep()
-    storage.sweep()
     for name in SWEPT_QUEUES:
         if queue.waiting(queue=name, now=now):
             queue.nudge(name)
+    # Last: a storage that fails or stalls must keep nobody from being woken.
+    previews.sweep()
+    storage.sweep()
 
 
 @worker_ready.connect

@@ -4,7 +4,7 @@ A worker stays with its loaded checkpoint for a quantum; then the fair order dec
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -46,13 +46,16 @@ def stays_with(worker: Worker, *, now: datetime) -> str:
     return worker.checkpoint if timedelta() <= now - worker.loaded_at < QUANTUM else ""
 
 
-def choose(*, queue: str, stays_with: str, batch_size_of: BatchSize, now: datetime) -> list[Render]:
+def choose(
+    *, queue: str, stays_with: str, batch_size_of: BatchSize, now: datetime, without: Collection[str] = ()
+) -> list[Render]:
     """The renders of the next batch, locked: the one whose turn it is, then others of its BatchKey; or none.
 
-    Work for the checkpoint `stays_with` goes before everything else. To be called inside a transaction.
+    Work for the checkpoint `stays_with` goes before everything else, and none for those in `without` is taken. To be
+    called inside a transaction.
     """
     running = _running_by_workspace()
-    candidates = _candidates(queue, running, now)
+    candidates = _candidates(queue, running, now).exclude(checkpoint__in=list(without))
     ordered = candidates.annotate(is_loaded=Q(checkpoint=stays_with)).order_by("-is_loaded", *TURN)
     head = _skip_locked(ordered).first()
     if head is None:

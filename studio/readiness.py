@@ -58,8 +58,9 @@ def _database() -> None:
 def _impatient() -> Iterator[None]:
     """Let this connection wait a second for what is locked, instead of the 20 that work may take."""
     if connection.vendor != "sqlite":
-        # PostgreSQL's writers do not wait for one another here.
-        yield
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE_S * 1000}")
+            yield
         return
     usual_s = connection.settings_dict["OPTIONS"].get("timeout", 5)
     with connection.cursor() as cursor:

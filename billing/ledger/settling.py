@@ -100,6 +100,9 @@ def release_all(*, line_ids: Sequence[int], now: datetime) -> None:
     :raises AlreadyResolvedError: one of them was captured or released before; nothing is written.
     """
     lines = list(HoldLine.objects.filter(pk__in=line_ids).order_by("pk"))
+    holds = {line.hold_id for line in lines}
+    if len(holds) > 1:
+        raise ValueError(f"The lines belong to {len(holds)} holds. Release each hold's by themselves.")
     unresolved = HoldLine.objects.filter(pk__in=line_ids, resolved_at__isnull=True)
     if unresolved.update(released=F("amount"), resolved_at=now) != len(line_ids):
         raise AlreadyResolvedError("Some of these hold lines were settled before.")

@@ -26,8 +26,12 @@ ENDS = (RenderStatus.SUCCEEDED, RenderStatus.FAILED, RenderStatus.CANCELED, Rend
 
 
 def reap(*, now: datetime) -> int:
-    """Take back renders whose worker stopped renewing its lease; returns how many."""
-    return _take_back(Q(lease_expires_at__lte=now), now)
+    """Take back renders whose worker stopped renewing its lease; returns how many.
+
+    Not what is past its deadline: that expires, and must not wait or fail as if its worker had died.
+    """
+    in_time = Q(generation__deadline_at__isnull=True) | Q(generation__deadline_at__gt=now)
+    return _take_back(in_time & Q(lease_expires_at__lte=now), now)
 
 
 def rein_in(*, now: datetime) -> None:
@@ -36,14 +40,21 @@ def rein_in(*, now: datetime) -> None:
     Until then the renders would wait, and a dead worker's be missed, for as long as the clock was wrong.
     """
     too_late = Render.objects.filter(status=RenderStatus.QUEUED, not_before__gt=now + MAX_BACKOFF + CLOCK_SLACK)
-    too_late.update(not_before=now)
+    _set(too_late, not_before=now)
     too_long = Render.objects.filter(status=RenderStatus.RUNNING, lease_expires_at__gt=now + LEASE + CLOCK_SLACK)
-    too_long.update(lease_expires_at=now + LEASE)
+    _set(too_long, lease_expires_at=now + LEASE)
 
 
 def lend_anew(*, now: datetime) -> None:
     """Begin every lease again: the clock jumped ahead, so that leases ran out in which no time has passed."""
-    Render.objects.filter(status=RenderStatus.RUNNING).update(lease_expires_at=now + LEASE)
+    _set(Render.objects.filter(status=RenderStatus.RUNNING), lease_expires_at=now + LEASE)
+
+
+@transaction.atomic
+def _set(renders: QuerySet[Render], **moment: datetime) -> None:
+    # Locked by id first: one UPDATE of many locks them in whichever order it finds them, and heartbeats lock several.
+    locked = renders.select_for_update(of=("self",)).order_by("pk")
+    Render.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(**moment)
 
 
 def bury(*, host: str, is_alive: Callable[[int], bool], now: datetime) -> int:

@@ -56,21 +56,27 @@ class ClaimedBatch:
 
 
 class _Sizes:
-    """The batch sizes, asked for so that a checkpoint without one stops nobody else."""
+    """The batch sizes, asked for so that a checkpoint without one stops nobody else.
+
+    `gone` are out of the catalogue; for those `elsewhere` this worker has no size, and another one may.
+    """
 
     def __init__(self, ask: BatchSize) -> None:
         self.ask = ask
-        self.refused: set[str] = set()
+        self.gone: set[str] = set()
+        self.elsewhere: set[str] = set()
 
     def __call__(self, checkpoint: str) -> int:
         try:
             return self.ask(checkpoint)
         except Error:
             raise
+        except catalog.UnknownCheckpointError:
+            self.gone.add(checkpoint)
         except Exception:
-            logger.exception("no batch size for checkpoint %s", checkpoint)
-            self.refused.add(checkpoint)
-            return 1
+            logger.exception("no batch size for checkpoint %s: left to other workers", checkpoint)
+            self.elsewhere.add(checkpoint)
+        return 1
 
 
 def register(*, host: str, pid: int, queue: str, now: datetime) -> Worker:
@@ -93,20 +99,29 @@ def claim(*, worker: Worker, batch_size_of: BatchSize, now: datetime) -> Claimed
     Whose turn it is, `inference.turn` says. A render whose last batch died is claimed alone, so that a poisonous one
     ends alone; one that cannot be read fails here, uncharged, and the others go on.
     """
+    sizes = _Sizes(batch_size_of)
     while True:
-        batch, unreadable = _claim(worker, batch_size_of, now)
+        left_to_others = len(sizes.elsewhere)
+        batch, unreadable = _claim(worker, sizes, now)
         # Each in a transaction of its own: the ledger's rows are not locked while more renders are chosen.
         for render_id, reason in unreadable.items():
             _end_unreadable(render_id, reason, now)
-        if batch is not None or not unreadable:
+        if batch is not None or (not unreadable and len(sizes.elsewhere) == left_to_others):
             return batch
 
 
 @transaction.atomic
-def _claim(worker: Worker, batch_size_of: BatchSize, now: datetime) -> tuple[ClaimedBatch | None, dict[int, str]]:
-    sizes = _Sizes(batch_size_of)
-    chosen = turn.choose(queue=worker.queue, stays_with=turn.stays_with(worker, now=now), batch_size_of=sizes, now=now)
-    claimed, unreadable = _read(chosen, sizes.refused)
+def _claim(worker: Worker, sizes: _Sizes, now: datetime) -> tuple[ClaimedBatch | None, dict[int, str]]:
+    chosen = turn.choose(
+        queue=worker.queue,
+        stays_with=turn.stays_with(worker, now=now),
+        without=sizes.elsewhere,
+        batch_size_of=sizes,
+        now=now,
+    )
+    if chosen and chosen[0].checkpoint in sizes.elsewhere:
+        return None, {}
+    claimed, unreadable = _read(chosen, sizes.gone)
     if not claimed:
         return None, unreadable
     batch = Batch.objects.create(worker=worker, batch_key=chosen[0].batch_key, size=len(claimed), created_at=now)
@@ -122,16 +137,14 @@ def _claim(worker: Worker, batch_size_of: BatchSize, now: datetime) -> tuple[Cla
     return ClaimedBatch(id=batch.pk, batch_key=batch.batch_key, renders=tuple(claimed)), unreadable
 
 
-def _read(chosen: Sequence[Render], refused: set[str]) -> tuple[list[Claimed], dict[int, str]]:
+def _read(chosen: Sequence[Render], gone: set[str]) -> tuple[list[Claimed], dict[int, str]]:
     """What can be worked on, and why the rest cannot, by id."""
     claimed, unreadable = [], {}
     for render in chosen:
         try:
-            if render.checkpoint in refused:
-                unreadable[render.pk] = (
-                    f"The model “{render.checkpoint}” is no longer offered here, or not for this kind of machine. "
-                    "Nothing was charged; choose another model."
-                )
+            if render.checkpoint in gone:
+                gone_for_good = f"The model “{render.checkpoint}” is no longer offered here."
+                unreadable[render.pk] = f"{gone_for_good} Nothing was charged; choose another model."
             else:
                 claimed.append(_claimed(render))
         except Exception:
@@ -226,10 +239,10 @@ def give_back(*, render: Claimed, code: str, reason: str, now: datetime) -> None
     :raises StaleAttemptError: the fence moved on; nothing is written.
     """
     row = _lock_attempt(render)
-    if row.given_back >= MAX_GIVEN_BACK:
+    is_shutdown = code == "shutdown"
+    if row.given_back >= MAX_GIVEN_BACK and not is_shutdown:
         ends.end(row, RenderStatus.FAILED, code=code, reason=reason, now=now)
         return
-    is_shutdown = code == "shutdown"
     Render.objects.filter(pk=row.pk).update(
         attempts=F("attempts") - 1, given_back=F("given_back") + (0 if is_shutdown else 1)
     )

@@ -9,7 +9,7 @@ from billing import clock, ledger
 from inference import queue, workloads
 from studio.http import StudioRequest
 from studio.models import Workspace
-from studio.templatetags.credits import counted, in_words
+from studio.templatetags.credits import counted
 
 PAUSED = "Paused. Images that are being made are finished, and nothing new begins."
 RESUMED = "It goes on. What was paused by itself stays paused."
@@ -65,7 +65,8 @@ def staff_cancel(request: StudioRequest, *, workspace_id: int) -> HttpResponse:
 def _back(request: StudioRequest) -> HttpResponseBase:
     """To the page with the button: it stands on several."""
     page = request.POST.get("back", "")
-    is_ours = url_has_allowed_host_and_scheme(page, allowed_hosts=None)
+    # One that begins otherwise would be taken for the name of a view.
+    is_ours = url_has_allowed_host_and_scheme(page, allowed_hosts=None) and page.startswith("/")
     return redirect(page) if is_ours else redirect("campaigns", request.workspace.slug)
 
 
@@ -75,12 +76,10 @@ def _under_way(workspace: Workspace) -> dict[str, object]:
 
 
 def _cancel(request: StudioRequest, workspace: Workspace) -> None:
-    before = ledger.balance(workspace_id=workspace.pk).held
     images = queue.cancel_workspace(workspace_id=workspace.pk, now=clock.now())
-    returned = max(0, before - ledger.balance(workspace_id=workspace.pk).held)
     if images:
         verb = "is" if images == 1 else "are"
         what = f"{counted(images, 'image')} of {workspace.name} {verb} canceled, uncharged"
-        messages.success(request, f"{what}; {in_words(returned)} came back.")
+        messages.success(request, f"{what}; what was held for {'it' if images == 1 else 'them'} came back.")
     else:
         messages.info(request, f"Nothing of {workspace.name} was left to cancel.")

@@ -14,7 +14,7 @@ from billing.models import Budget, Entry, Hold, HoldLine
 from inference import catalog, queue
 from inference.models import Batch, Generation, Render, RenderStatus, Worker
 from inference.queue import KeyReusedError, StaleAttemptError
-from tests.inference.desk import USED, Desk, claim, claimed_ids, complete, queued, worker
+from tests.inference.desk import USED, Desk, claim, claimed_ids, complete, queued, take, worker
 
 
 @pytest.fixture
@@ -327,6 +327,14 @@ def test_what_a_worker_gives_back_when_it_is_asked_to_stop_waits_for_nothing_and
         for render in batch.renders:
             queue.give_back(render=render, code="shutdown", reason="Asked to stop.", now=desk.now)
     assert {desk.row(pk).attempts for pk in ids} == {0}
+
+
+def test_being_asked_to_stop_ends_nothing_however_often_the_storage_failed_before(desk):
+    _, [render_id] = desk.ask(1)
+    Render.objects.update(given_back=queue.MAX_GIVEN_BACK)
+    [render] = take(worker()).renders
+    queue.give_back(render=render, code="shutdown", reason="Asked to stop.", now=desk.now)
+    assert states([render_id]) == ["queued"]
 
 
 # --- dead workers ----------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_one_stays_on_the_page_with_the_button_and_is_led_nowhere_else(browser, 
     owner = browser("owner")
     for act in ("pause", "resume"):
         assert owner.post(f"{HERE}production/{act}/", {"back": f"{HERE}studio/"})["Location"] == f"{HERE}studio/"
-        for foreign in ("https://evil.example/", "//evil.example/", "javascript:alert(1)", ""):
+        for foreign in ("https://evil.example/", "//evil.example/", "javascript:alert(1)", "campaigns", ""):
             assert owner.post(f"{HERE}production/{act}/", {"back": foreign})["Location"] == f"{HERE}campaigns/"
 
 
@@ -88,10 +88,10 @@ def test_canceling_everything_names_the_images_first_and_charges_none_of_them(br
     complete(batch.renders[0], now=desk.now)
     asked = words(owner.get(f"{HERE}production/cancel/"))
     assert "4 images of Acme, of every campaign and of everybody’s Studio page, are waiting or being made." in asked
-    assert "not charged, and the 4 credits held for them are available again at once" in asked
+    assert "not charged, and the 4 credits held for them will be available again at once" in asked
     assert Render.objects.filter(status="canceled").count() == 0
     done = words(owner.post(f"{HERE}production/cancel/", follow=True))
-    assert "4 images of Acme are canceled, uncharged; 4 credits came back." in done
+    assert "4 images of Acme are canceled, uncharged; what was held for them came back." in done
     balance = ledger.balance(workspace_id=workspace.pk)
     assert (balance.held, balance.spent) == (0, 1000)
     assert "Nothing of Acme was left to cancel." in words(owner.post(f"{HERE}production/cancel/", follow=True))
@@ -143,7 +143,7 @@ def test_the_operator_cancels_all_of_one_workspace_and_nothing_of_another(operat
         operator.get(address)
     )
     done = words(operator.post(address, follow=True))
-    assert "2 images of Acme are canceled, uncharged; 2 credits came back." in done
+    assert "2 images of Acme are canceled, uncharged; what was held for them came back." in done
     assert ledger.balance(workspace_id=other.workspace_id).held == 3000
     assert operator.get("/operations/workspaces/999999/cancel/").status_code == 404
 
