@@ -11,26 +11,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from numpy.typing import NDArray
-from PIL import Image
 
 from billing import clock
 from billing.kill_points import kill_point
 from gallery import library, renditions, storage
-from inference import catalog, framing, pricing, product_lock, queue
+from inference import catalog, pricing, product_lock, queue
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
 from inference.engine.batching import BatchKey, batch_key
-from inference.engine.interface import EngineError, EngineInput, Progress, RenderEngine, Stopped
+from inference.engine.interface import EngineError, Progress, RenderEngine, Stopped
+from inference.finishing import Master, Prepared, engine_input, finish, prepare
 from inference.heartbeat import Heartbeat
 from inference.models import Render, Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
-from inference.references import ProductReference
-from inference.requests import TRIES, ImageRequest, Size, retry_seed
+from inference.requests import TRIES, ImageRequest, retry_seed
 
 logger = logging.getLogger(__name__)
 
@@ -38,35 +36,19 @@ NO_DATABASE = (OperationalError, InterfaceError)
 DATABASE_PATIENCE_S = 30.0  # less than the lease, which goes on being renewed meanwhile
 DATABASE_PAUSE_S = 0.5
 TURN_TICK_S = 1.0  # how often a hand that waits for the engine says that it lives
-PLACED_KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One render on its way: the product as placed, the model-sized input, the try it is at."""
+    """One render on its way, and the try it is at."""
 
     render: Claimed
-    photo: bytes
-    lock_mask: bytes
-    placed: product_lock.PlacedProduct | None
-    frame: product_lock.PaintFrame | None
+    prepared: Prepared
     attempt: int = 0
 
     @property
     def seed(self) -> int:
         return retry_seed(self.render.request.seed, self.attempt)
-
-
-@dataclass(frozen=True, eq=False)
-class _Master:
-    """A finished image: its pixels, its lossless file, the lock beside it, and what was measured."""
-
-    image: NDArray[np.uint8]
-    icc_profile: bytes | None
-    data: bytes
-    lock_mask: bytes
-    certificate: product_lock.Certificate | None
-    flaw: str | None
 
 
 class _Turn(threading.local):
@@ -204,7 +186,7 @@ class Runner:
             painted, failure = self._paint(key, works, source, pulse)
             for work, picture in painted:
                 pulse.advance("store")
-                master = _finish(work, picture)
+                master = finish(work.prepared, picture)
                 if master.flaw and work.attempt + 1 < TRIES:
                     flawed.append(_next_try(work, master.flaw))
                     continue
@@ -216,17 +198,12 @@ class Runner:
 
     def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:
         """Read and place the product; a render whose product cannot be used fails alone."""
-        product = render.request.product
-        if product is None:
-            return _Work(render=render, photo=b"", lock_mask=b"", placed=None, frame=None)
-        size = render.request.width, render.request.height
         try:
-            photo, lock_mask, placed, frame = _placed(product, size, (key.width, key.height))
+            return _Work(render=render, prepared=prepare(render.request, key))
         except product_lock.LockError as error:
             unsettled.pop(render.id)
             self._end(render, code="product", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
             return None
-        return _Work(render=render, photo=photo, lock_mask=lock_mask, placed=placed, frame=frame)
 
     def _paint(
         self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
@@ -256,7 +233,7 @@ class Runner:
 
         pictures = self.engine.run(
             key,
-            [_engine_input(work) for work in works],
+            [engine_input(work.prepared, seed=work.seed) for work in works],
             source=source,
             batch_size=self._batch_size(source.slug),
             on_progress=report,
@@ -275,7 +252,7 @@ class Runner:
             now=clock.now(),
         )
 
-    def _settle(self, work: _Work, master: _Master, source: CheckpointSource, key: BatchKey) -> None:
+    def _settle(self, work: _Work, master: Master, source: CheckpointSource, key: BatchKey) -> None:
         render = work.render
         if reason := _refusal(master):
             self._end(
@@ -290,7 +267,7 @@ class Runner:
             height=master.image.shape[0],
             size_bytes=len(master.data),
             lock_mask_key=storage.put(render.workspace_id, master.lock_mask, suffix=".png") if master.lock_mask else "",
-            renditions=renditions.store(workspace_id=render.workspace_id, image=_for_pages(master)),
+            renditions=renditions.store(workspace_id=render.workspace_id, image=master.for_pages()),
         )
         now = clock.now()
         asked = Render.objects.values("hold_line_id", "generation__created_by_id", "generation__settings").get(
@@ -362,19 +339,6 @@ class Runner:
             queue.fail(render=render, code=code[:30], reason=reason, may_retry=may_retry, now=clock.now())
 
 
-# A campaign's next images show the same product in the same place; files never change under their key.
-@lru_cache(maxsize=PLACED_KEPT)
-def _placed(
-    product: ProductReference, size: Size, painted_size: Size
-) -> tuple[bytes, bytes, product_lock.PlacedProduct, product_lock.PaintFrame]:
-    """Photo, lock mask, the product on a canvas of this size and what the model sees of it, both (width, height)."""
-    photo, lock_mask = storage.read(product.photo), storage.read(product.lock_mask)
-    placed = product_lock.place(
-        product_lock.reference(photo, lock_mask), placement=product.placement, width=size[0], height=size[1]
-    )
-    return photo, lock_mask, placed, product_lock.paint_frame(placed, size=painted_size)
-
-
 @contextmanager
 def _stale_is_fine() -> Iterator[None]:
     """The render went on without this attempt: what it made is dropped, and that is all."""
@@ -384,24 +348,13 @@ def _stale_is_fine() -> Iterator[None]:
         logger.info("%s", stale)
 
 
-def _engine_input(work: _Work) -> EngineInput:
-    request = work.render.request
-    return EngineInput(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
-        seed=work.seed,
-        image=work.frame.image if work.frame else None,
-        mask_image=work.frame.mask_image if work.frame else None,
-    )
-
-
 def _next_try(work: _Work, flaw: str) -> _Work:
     thrown_away = {"seed": work.seed, "reason": flaw}
     render = replace(work.render, tries=[*work.render.tries, thrown_away])
     return replace(work, render=render, attempt=work.attempt + 1)
 
 
-def _refusal(master: _Master) -> str:
+def _refusal(master: Master) -> str:
     """Why a finished image must not be shown to anybody; empty when it may."""
     if master.certificate and master.certificate.lock_max_diff:
         logger.error("lock broken: differs by up to %s levels", master.certificate.lock_max_diff)
@@ -409,38 +362,3 @@ def _refusal(master: _Master) -> str:
     if master.flaw:
         return f"The picture came out with a flaw ({master.flaw}) {TRIES} times. Nothing was charged; try it anew."
     return ""
-
-
-def _for_pages(master: _Master) -> Image.Image:
-    image = Image.fromarray(master.image)
-    if master.icc_profile:
-        image.info["icc_profile"] = master.icc_profile
-    return image
-
-
-def _finish(work: _Work, picture: NDArray[np.uint8]) -> _Master:
-    """From the model's picture to the lossless file, measured from its own bytes."""
-    request = work.render.request
-    if work.placed is None or work.frame is None or request.product is None:
-        image = framing.fit(picture, width=request.width, height=request.height)
-        data = product_lock.encode_master(image, icc_profile=None)
-        flaw = "blank" if framing.is_blank(image) else None
-        return _Master(image, None, data, b"", certificate=None, flaw=flaw)
-    image = product_lock.finish(work.placed, work.frame, picture)
-    data = product_lock.encode_master(image, icc_profile=work.placed.icc_profile)
-    certificate = product_lock.certify(
-        data,
-        photo=work.photo,
-        lock_mask=work.lock_mask,
-        box=work.placed.box,
-        width=request.width,
-        height=request.height,
-    )
-    return _Master(
-        image,
-        work.placed.icc_profile,
-        data,
-        product_lock.encode_mask(work.placed.lock),
-        certificate=certificate,
-        flaw=product_lock.judge(image, work.placed, certificate),
-    )
