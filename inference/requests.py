@@ -11,9 +11,11 @@ import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
 
 from inference.catalog import SCHEDULERS, CatalogEntry
+from inference.catalog.entry import Defaults
 from inference.references import (
     MAX_LORAS,
     ControlReference,
@@ -154,7 +156,7 @@ def image_request(
     if unknown := sorted(set(overrides) - set(Overrides.__annotations__)):
         known = ", ".join(Overrides.__annotations__)
         raise RequestError(f'There is no setting "{unknown[0]}". A request can set: {known}.')
-    settings = {**_as_dict(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
+    settings = {**_defaults(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
     request = ImageRequest.from_json(
         {
             "checkpoint": entry.slug,
@@ -163,10 +165,11 @@ def image_request(
             "seed": seed,
             "width": width,
             "height": height,
-            "product": product,
             **settings,
         }
     )
+    if product is not None:
+        request = dataclasses.replace(request, product=product)
     _check_text(entry, request)
     _check_capabilities(entry, request)
     _check_numbers(entry, request)
@@ -279,6 +282,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return _as_dict(value) if dataclasses.is_dataclass(value) else value
+
+
+@functools.lru_cache(maxsize=64)
+def _defaults(defaults: Defaults) -> Mapping[str, Any]:
+    return MappingProxyType(_as_dict(defaults))
 
 
 def _as_dict(frozen: Any) -> dict[str, Any]:
