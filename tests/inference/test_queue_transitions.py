@@ -70,7 +70,8 @@ TRANSITIONS: dict[str, tuple[Callable[[Claimed, datetime], object], dict[RenderS
     "fail": (_fail, {RUNNING: RenderStatus.FAILED}),
     "retry": (_retry, {RUNNING: QUEUED}),
     "give back": (_give_back, {RUNNING: QUEUED}),
-    "reap": (lambda attempt, now: queue.reap(now=now), {RUNNING: QUEUED}),
+    # When the lease is over and the deadline is not: what is late expires instead.
+    "reap": (lambda attempt, now: queue.reap(now=now - LATE + queue.LEASE), {RUNNING: QUEUED}),
     "bury": (lambda attempt, now: queue.bury(host="desk", is_alive=lambda pid: False, now=now), {RUNNING: QUEUED}),
     "cancel": (_cancel, {QUEUED: RenderStatus.CANCELED, RUNNING: RenderStatus.CANCELED}),
     "expire": (
