@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
 
 from inference.catalog import SCHEDULERS, CatalogEntry
-from inference.catalog.entry import Defaults
+from inference.catalog.entry import LCM_STEPS, Defaults
 from inference.references import (
     MAX_LORAS,
     ControlReference,
@@ -222,6 +222,8 @@ def _check_numbers(entry: CatalogEntry, request: ImageRequest) -> None:
     ):
         if value not in allowed:
             raise RequestError(f"The {name} is {value:g}. {entry.name} takes {allowed}.")
+    if request.scheduler == "LCM" and request.num_inference_steps > LCM_STEPS:
+        raise RequestError(f"LCM paints in at most {LCM_STEPS} steps; 4 to 8 are usual. Ask for fewer.")
     if len(request.loras) > MAX_LORAS:
         raise RequestError(f"{len(request.loras)} LoRAs were chosen. Take at most {MAX_LORAS}.")
     if not 0 <= request.clip_skip <= MAX_CLIP_SKIP:

@@ -23,7 +23,9 @@ Tier = Literal["standard", "premium"]
 PriceUnit = Literal["image", "megapixel-step", "provider-unit"]
 
 # The interface's names of the noise schedulers; inference.engine.schedulers builds each of them.
-SCHEDULERS = ("Euler a", "Euler", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DDIM", "UniPC")
+SCHEDULERS = ("Euler a", "Euler", "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M SDE Karras", "DDIM", "UniPC", "LCM")
+# The schedule that LCM's students were distilled on (Luo et al. 2023); there are no steps between its own.
+LCM_STEPS = 50
 CAPABILITIES = frozenset(
     (
         *("text2img", "img2img", "inpaint", "outpaint", "upscale", "control", "ip_adapter", "lora"),

@@ -7,11 +7,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from inference.catalog import single_file
 from inference.catalog.entry import CatalogEntry, Family
 
 STARTER = "starter"
@@ -37,7 +38,8 @@ CHANNELS: Mapping[Family, Mapping[int, bool]] = {
     "sdxl": {4: False, 9: True},
     "flux": {64: False, 384: True},
 }
-WEIGHTS = ("*.safetensors", "*.json", "*.txt")
+CONFIGS = ("*.json", "*.txt")
+WEIGHTS = ("*.safetensors", *CONFIGS)
 
 Size = tuple[int, int]
 FileStamp = tuple[str, int, int]
@@ -55,7 +57,8 @@ class CheckpointUnreadableError(ValueError):
 class CheckpointSource:
     """A checkpoint's folder in diffusers' format and what its configs say; sizes are (width, height) in pixels.
 
-    is_inpainting: it was made for inpainting, and sees what it paints around.
+    is_inpainting: it was made for inpainting, and sees what it paints around. Where all its weights are one file, the
+    folder is the one whose configs and tokenizers go with it.
     """
 
     slug: str
@@ -64,6 +67,7 @@ class CheckpointSource:
     native_size_px: int
     sizes: tuple[Size, ...]
     is_inpainting: bool = False
+    file: Path | None = None
 
     @property
     def is_built_on_first_load(self) -> bool:
@@ -72,41 +76,76 @@ class CheckpointSource:
 
 
 def resolve(entry: CatalogEntry, *, overrides: Mapping[str, Path], data_dir: Path) -> CheckpointSource:
-    """The checkpoint that renders an entry: an overriding folder, the one installed, or the starter's stand-in.
+    """The checkpoint that renders an entry: an overriding folder or file, the one installed, or the starter's stand-in.
 
-    Raises CheckpointMissingError with what to do, CheckpointUnreadableError for a folder that is no checkpoint.
+    Raises CheckpointMissingError with what to do, CheckpointUnreadableError for what is no checkpoint.
     """
     installed = data_dir / "checkpoints" / entry.slug
     bundled = [STARTER_FOLDER] if entry.slug == STARTER else []
+    # An absolute folder stays what it is.
+    config_folder = None if entry.config_folder is None else data_dir / "checkpoints" / entry.config_folder
     if entry.slug in overrides:
-        return _with_sizes_of(entry, read_source(overrides[entry.slug], slug=entry.slug))
+        return _with_sizes_of(entry, read_source(overrides[entry.slug], slug=entry.slug, config_folder=config_folder))
     for folder in (*bundled, installed):
         if (folder / "model_index.json").is_file():
             return _with_sizes_of(entry, read_source(folder, slug=entry.slug))
+    file = installed.with_name(installed.name + single_file.SUFFIX)
+    if file.is_file():
+        return _with_sizes_of(entry, read_source(file, slug=entry.slug, config_folder=config_folder))
     if entry.slug == STARTER:
         return _tiny_starter(data_dir)
     raise CheckpointMissingError(_how_to_install(entry, installed))
 
 
-def read_source(folder: Path, *, slug: str) -> CheckpointSource:
-    """The facts of a checkpoint folder, from model_index.json and the configs of its denoiser and VAE.
+def read_source(path: Path, *, slug: str, config_folder: Path | None = None) -> CheckpointSource:
+    """The facts of a checkpoint: of a folder, from model_index.json and the configs of its denoiser and VAE; of a
+    single file (`.safetensors`) from its header, with the configs of `config_folder`.
 
-    Raises CheckpointMissingError for a folder that is not there, CheckpointUnreadableError for one of another kind.
+    Raises CheckpointMissingError for what is not there, CheckpointUnreadableError for something of another kind.
     """
-    if not folder.is_dir():
+    if path.suffix == single_file.SUFFIX and path.is_file():
+        return _read_file(path, slug=slug, config_folder=config_folder)
+    if not path.is_dir():
         raise CheckpointMissingError(
-            f'The checkpoint folder of "{slug}" is not there: {folder}. Correct its path, or put the checkpoint there.'
+            f'The checkpoint folder of "{slug}" is not there: {path}. Correct its path, or put the checkpoint there.'
         )
+    family = _family(path)
+    in_channels = _number(path / DENOISERS[family] / "config.json", "in_channels")
+    return _source(path, family, slug=slug, in_channels=in_channels)
+
+
+def _read_file(file: Path, *, slug: str, config_folder: Path | None) -> CheckpointSource:
+    try:
+        facts = single_file.facts(file)
+    except single_file.SingleFileError as error:
+        raise CheckpointUnreadableError(f"{file} {error}") from error
+    if config_folder is None or not config_folder.is_dir():
+        where = "" if config_folder is None else f" {config_folder} is not there."
+        raise CheckpointMissingError(
+            f"{file} needs the configs and tokenizers of a checkpoint of its kind.{where} Name such a folder in the "
+            f"entry's config_folder."
+        )
+    family = _family(config_folder)
+    if family != facts.family:
+        raise CheckpointUnreadableError(
+            f"{file} is of the family {facts.family}, and its config_folder {config_folder} of {family}. Name another."
+        )
+    return _source(config_folder, family, slug=slug, in_channels=facts.in_channels, file=file)
+
+
+def _family(folder: Path) -> Family:
     pipeline = _read_json(folder / "model_index.json").get("_class_name")
     if not isinstance(pipeline, str) or pipeline not in FAMILIES:
         raise CheckpointUnreadableError(
             f"{folder} holds a {pipeline}; only Stable Diffusion 1.5, 2, XL, FLUX.1 and their inpainting versions run."
         )
-    family = FAMILIES[pipeline]
-    in_channels = _number(folder / DENOISERS[family] / "config.json", "in_channels")
+    return FAMILIES[pipeline]
+
+
+def _source(folder: Path, family: Family, *, slug: str, in_channels: int, file: Path | None = None) -> CheckpointSource:
     if in_channels not in CHANNELS[family]:
         raise CheckpointUnreadableError(
-            f"{folder} has a {DENOISERS[family]} with {in_channels} input channels; only "
+            f"{file or folder} has a {DENOISERS[family]} with {in_channels} input channels; only "
             f"{' and '.join(str(number) for number in CHANNELS[family])} can run."
         )
     native_size_px = _native_size_px(folder, family)
@@ -117,6 +156,7 @@ def read_source(folder: Path, *, slug: str) -> CheckpointSource:
         native_size_px=native_size_px,
         sizes=derived_sizes(native_size_px),
         is_inpainting=CHANNELS[family][in_channels],
+        file=file,
     )
 
 
@@ -138,45 +178,47 @@ def derived_sizes(native_size_px: int) -> tuple[Size, ...]:
 def stamp(source: CheckpointSource) -> tuple[FileStamp, ...]:
     """Name, size and modification time (ns) of every weight and config file: equal stamps mean untouched files.
 
-    Raises CheckpointMissingError where the folder holds none.
+    Raises CheckpointMissingError where there are none.
     """
-    stamps = tuple(_stamps(source.folder))
-    if not stamps:
+    files = _files(source)
+    if not files or (source.file is not None and not source.file.is_file()):
         what_to_do = (
             "It is made by the first render." if source.is_built_on_first_load else "Copy the checkpoint there."
         )
-        raise CheckpointMissingError(f"{source.folder} holds no checkpoint. {what_to_do}")
-    return stamps
+        raise CheckpointMissingError(f"{source.file or source.folder} holds no checkpoint. {what_to_do}")
+    return tuple((name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items())
 
 
-_fingerprints: dict[tuple[Path, tuple[FileStamp, ...]], str] = {}
+_fingerprints: dict[tuple[Path, Path | None, tuple[FileStamp, ...]], str] = {}
 
 
 def fingerprint(source: CheckpointSource) -> str:
     """SHA-256 (hex) over names and bytes of the weight and config files; kept in memory until a file changes.
 
-    Raises CheckpointMissingError where the folder holds none.
+    Raises CheckpointMissingError where there are none.
     """
-    key = (source.folder, stamp(source))
+    key = (source.folder, source.file, stamp(source))
     if key not in _fingerprints:
-        _fingerprints[key] = _hash_files(source.folder, [name for name, _, _ in key[1]])
+        _fingerprints[key] = _hash_files(_files(source))
     return _fingerprints[key]
 
 
-def _hash_files(folder: Path, names: list[str]) -> str:
+def _hash_files(files: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
-    for name in names:
-        with (folder / name).open("rb") as file:
+    for name, path in files.items():
+        with path.open("rb") as file:
             # The length of the name and a file's own hash keep one file's bytes from passing for another's.
             digest.update(f"{len(name)}:{name}".encode())
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
-def _stamps(folder: Path) -> Iterator[FileStamp]:
-    for path in sorted({path for pattern in WEIGHTS for path in folder.rglob(pattern)}):
-        status = path.stat()
-        yield path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns
+def _files(source: CheckpointSource) -> Mapping[str, Path]:
+    """Name → path of what the checkpoint is read from; of the folder beside a single file, only what is no weight."""
+    patterns = WEIGHTS if source.file is None else CONFIGS
+    paths = sorted({path for pattern in patterns for path in source.folder.rglob(pattern)})
+    files = {path.relative_to(source.folder).as_posix(): path for path in paths}
+    return files if source.file is None else {**files, source.file.name: source.file}
 
 
 def _with_sizes_of(entry: CatalogEntry, source: CheckpointSource) -> CheckpointSource:

@@ -1,4 +1,4 @@
-"""`python -m inference.engine`: look at a checkpoint folder, or render with it, on a machine without the studio.
+"""`python -m inference.engine`: look at a checkpoint, or render with it, on a machine without the studio.
 Knows nothing about the catalogue's prices, queues or workspaces.
 """
 
@@ -27,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns the exit status, 1 with a sentence on stderr where something is wrong."""
     options = _parser().parse_args(arguments)
     try:
-        source = read_source(options.folder.resolve(), slug=options.folder.resolve().name)
+        path = options.checkpoint.resolve()
+        source = read_source(path, slug=path.stem if path.is_file() else path.name, config_folder=options.config_folder)
         if options.command == "describe":
             _describe(source)
         else:
@@ -41,10 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference.engine", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    describe = commands.add_parser("describe", help="what a checkpoint folder is, and its fingerprint")
-    describe.add_argument("folder", type=Path)
+    describe = commands.add_parser("describe", help="what a checkpoint is, and its fingerprint")
     render = commands.add_parser("render", help="one image from a text")
-    render.add_argument("folder", type=Path)
+    for command in (describe, render):
+        command.add_argument("checkpoint", type=Path, help="a folder in diffusers' format, or a .safetensors file")
+        command.add_argument("--config-folder", type=Path, help="whose configs and tokenizers go with a single file")
     render.add_argument("--prompt", required=True)
     render.add_argument("--negative-prompt", default="")
     render.add_argument("--seed", type=_seed, default=0)

@@ -7,8 +7,10 @@ Knows nothing about batches, prompts or pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,15 @@ from transformers.utils import logging as transformers_logging
 
 from inference.catalog.entry import Family as FamilyName
 from inference.catalog.sources import CheckpointMissingError, CheckpointSource, FileStamp, stamp
-from inference.engine import tiny
+from inference.engine import look, tiny
 from inference.engine.families import flux, sd, sdxl
 from inference.engine.families.family import CheckpointFiles, Family
 from inference.engine.interface import CorruptCheckpointError
+from inference.engine.look import LookAdapter
 from inference.requests import RenderTask
 
 FAMILIES: Mapping[FamilyName, Family] = {"sd": sd.FAMILY, "sdxl": sdxl.FAMILY, "flux": flux.FAMILY}
+HALVES = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,7 @@ class LoadedCheckpoint:
     scheduler_config: Mapping[str, Any]
     _pipelines: dict[RenderTask, Any] = field(default_factory=dict)
     _controls: dict[Path, Any] = field(default_factory=dict)
+    _looks: dict[Path, LookAdapter] = field(default_factory=dict)
 
     def is_current(self, source: CheckpointSource) -> bool:
         """Whether this is that source, its files untouched since they were read."""
@@ -63,17 +68,52 @@ class LoadedCheckpoint:
         """
         if folder not in self._controls:
             self._controls.clear()
-            denoiser = self.family.denoiser(self.own)
             try:
-                controlnet = self.family.load_control(folder, denoiser.dtype)
+                controlnet = self.family.load_control(folder, self.family.denoiser(self.own).dtype)
             # As with checkpoints: whatever error the reader of a damaged file has.
             except Exception as error:
                 reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
                 raise CorruptCheckpointError(
                     f"The ControlNet in {folder} cannot be loaded: {reason}. Copy the folder again."
                 ) from error
-            self._controls[folder] = controlnet.eval().to(denoiser.device)
-        return self._controls[folder]
+            self._controls[folder] = controlnet.eval()
+        # A pass that is repeated in higher precision takes the ControlNet along.
+        denoiser = self.family.denoiser(self.own)
+        return self._controls[folder].to(denoiser.device, denoiser.dtype)
+
+    def look(self, folder: Path) -> LookAdapter:
+        """An IP-Adapter for its U-Net; the one used last stays.
+
+        :raises IncompatibleAdapterError, CorruptCheckpointError: see `look.read`.
+        """
+        if folder not in self._looks:
+            self._looks.clear()
+            self._looks[folder] = look.read(folder, self.family.denoiser(self.own))
+        denoiser = self.family.denoiser(self.own)
+        self._looks[folder].to(denoiser.device, denoiser.dtype)
+        return self._looks[folder]
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it computes in half precision, where large values become infinite."""
+        return self.family.denoiser(self.own).dtype in HALVES
+
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """Let every part compute in float32 for a while; the weights are the same before, in it and after, to the bit.
+
+        To be entered in inference mode, in which the weights were read.
+        """
+        parts = [part for part in self.own.components.values() if isinstance(part, torch.nn.Module)]
+        tensors = chain.from_iterable(chain(part.parameters(), part.buffers()) for part in parts)
+        halves = [(each, each.dtype) for each in tensors if each.dtype in HALVES]
+        try:
+            for each, _ in halves:
+                each.data = each.data.to(torch.float32)
+            yield
+        finally:
+            for each, dtype in halves:
+                each.data = each.data.to(dtype)
 
 
 def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
@@ -89,7 +129,8 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
     files = CheckpointFiles(
         folder=source.folder,
         is_inpainting=source.is_inpainting,
-        dtype=torch.float32 if device.type == "cpu" else family.gpu_dtype,
+        dtype=_dtype(family, device),
+        file=source.file,
     )
     # Taken before the files are read: what changes while they are read is then noticed by the next batch.
     before = _stamp(source)
@@ -104,6 +145,10 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
         own=pipeline,
         scheduler_config=dict(pipeline.scheduler.config),
     )
+
+
+def _dtype(family: Family, device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "cpu" else family.gpu_dtype
 
 
 def _stamp(source: CheckpointSource) -> tuple[FileStamp, ...] | None:
@@ -121,8 +166,9 @@ def _read(family: Family, files: CheckpointFiles) -> Any:
     # Damaged files surface as whatever error the reader of that file has: OSError, ValueError, RuntimeError, …
     except Exception as error:
         reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        what = "folder" if files.file is None else "file"
         raise CorruptCheckpointError(
-            f"The checkpoint in {files.folder} cannot be loaded: {reason}. Copy the folder again."
+            f"The checkpoint in {files.file or files.folder} cannot be loaded: {reason}. Copy the {what} again."
         ) from error
     for name, part in pipeline.components.items():
         if isinstance(part, torch.nn.Module):
@@ -134,7 +180,8 @@ def _refuse_unread_weights(part: torch.nn.Module, name: str, files: CheckpointFi
     for weight, values in part.named_parameters():
         # diffusers leaves a weight that no file held without any values.
         if values.is_meta:
-            raise CorruptCheckpointError(f"{files.folder / name} lacks the weight {weight}. Copy the checkpoint again.")
+            where = files.folder / name if files.file is None else f"{files.file} ({name})"
+            raise CorruptCheckpointError(f"{where} lacks the weight {weight}. Copy the checkpoint again.")
 
 
 def _be_quiet() -> None:

@@ -18,6 +18,7 @@ import torch
 from inference.engine.batching import LoraKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.families.family import TextEmbedding
+from inference.engine.look import LookEmbedding
 from inference.engine.loras import Adapters, Lora
 from inference.engine.loras import read as read_lora
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # A campaign's texts and products: a text takes 0.7 MB for SDXL, 8 MB for FLUX, a picture's latents 0.3 to 1 MB.
 KEPT_TEXTS_BYTES = 512 * 2**20
 KEPT_PICTURES_BYTES = 128 * 2**20
+# A reference takes up to 130 KB.
+KEPT_LOOKS_BYTES = 64 * 2**20
 # A LoRA of rank 32 on SDXL takes 200 MB: those of a campaign stay.
 KEPT_LORAS_BYTES = 2 * 2**30
 
@@ -62,6 +65,7 @@ class Conditioning:
         self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS_BYTES)
         self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES_BYTES)
         self._loras: _Kept[Lora] = _Kept(KEPT_LORAS_BYTES)
+        self._looks: _Kept[LookEmbedding] = _Kept(KEPT_LOOKS_BYTES)
         self._adapters = Adapters()
         self._on_texts: tuple[LoraKey, ...] = ()
 
@@ -118,6 +122,15 @@ class Conditioning:
         digest = hashlib.sha256(image.tobytes() + mask_image.tobytes()).digest()
         kept = torch.from_numpy(mask_image < 128)[None, None]
         return self._latents.get(("masked", image.shape, digest), lambda: self._encode(_to_unit_range(image) * kept))
+
+    def look(self, folder: Path, picture: Pixels) -> LookEmbedding:
+        """What the IP-Adapter of a folder sees in a reference uint8 (h, w, 3).
+
+        :raises IncompatibleAdapterError, CorruptCheckpointError: see `look.read`.
+        """
+        adapter = self._checkpoint.look(folder)
+        digest = hashlib.sha256(picture.tobytes()).digest()
+        return self._looks.get((folder, picture.shape, digest), lambda: adapter.embed(picture))
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         vae: Any = self._checkpoint.own.vae

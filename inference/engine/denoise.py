@@ -4,20 +4,21 @@ Knows nothing about devices, loading or decoding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
+from inference.engine import look
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.conditioning import Conditioning, Texts
-from inference.engine.control import steered
+from inference.engine.control import Residuals, steered
 from inference.engine.families.family import Pictures
-from inference.engine.interface import EngineInput, Progress, Stopped, has_preview
+from inference.engine.interface import Addons, EngineInput, Progress, Stopped, has_preview
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -62,25 +63,38 @@ def encode(
     }
 
 
+@contextmanager
 def steering(
     key: BatchKey,
     padded: Sequence[EngineInput],
     checkpoint: LoadedCheckpoint,
     conditioning: Conditioning,
-    folder: Path | None,
-) -> AbstractContextManager[None]:
-    """What makes the denoiser follow the batch's maps while it is entered; nothing where the key asks for none."""
-    if key.control is None or folder is None:
-        return nullcontext()
+    addons: Addons,
+) -> Iterator[None]:
+    """What makes the denoiser follow the batch's maps and looks while it is entered; nothing where it has none."""
+    denoiser = checkpoint.family.denoiser(checkpoint.own)
+    with ExitStack() as stack:
+        if key.look_scale is not None and addons.look is not None:
+            pictures = [each.look_image for each in padded if each.look_image is not None]
+            looks = [conditioning.look(addons.look, each) for each in pictures]
+            stack.enter_context(look.acting(denoiser, checkpoint.look(addons.look), looks, key.look_scale))
+        if key.control is not None and addons.control is not None:
+            maps = [each.control_image for each in padded if each.control_image is not None]
+            residuals = _residuals(maps, checkpoint, conditioning, addons.control)
+            stack.enter_context(steered(denoiser, key.control, steps=key.denoising_steps, residuals=residuals))
+        yield
+
+
+def _residuals(
+    pictures: Sequence[Pixels], checkpoint: LoadedCheckpoint, conditioning: Conditioning, folder: Path
+) -> Residuals:
     family, denoiser = checkpoint.family, checkpoint.family.denoiser(checkpoint.own)
-    pictures = [each.control_image for each in padded if each.control_image is not None]
     if family.control_as_latents:
         maps = torch.cat([conditioning.latents(each) for each in pictures])
     else:
         pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
         maps = (pixels / 255).to(denoiser.device, denoiser.dtype)
-    residuals = family.residuals(checkpoint.control(folder), maps)
-    return steered(denoiser, key.control, steps=key.denoising_steps, residuals=residuals)
+    return family.residuals(checkpoint.control(folder), maps)
 
 
 def denoise(

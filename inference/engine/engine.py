@@ -7,12 +7,14 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Self
 
 # The libraries read these when they are loaded, so they stand before them.
 # What is not in a checkpoint's folder is missing: no library may ask the Hub for it.
@@ -54,6 +56,22 @@ ShouldStop = Callable[[], bool]
 # (measured with torch 2.13 on SiLU with three and four threads). So the number is fixed, whatever the machine has; a
 # machine with more cores runs more workers.
 CPU_THREADS = 2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    """What `run` was asked for, checked."""
+
+    key: BatchKey
+    inputs: tuple[EngineInput, ...]
+    addons: Addons
+    batch_size: int
+    on_progress: OnProgress
+    should_stop: ShouldStop
+
+    def of(self, indexes: Sequence[int]) -> Self:
+        """The same of some of its inputs."""
+        return replace(self, inputs=tuple(self.inputs[index] for index in indexes))
 
 
 class Engine:
@@ -114,62 +132,84 @@ class Engine:
     ) -> Iterator[tuple[int, Pixels]]:
         """One batch; see RenderEngine.run."""
         check_batch(key, inputs, source=source, addons=addons, batch_size=batch_size)
-        return self._run(
-            key, tuple(inputs), source, addons, batch_size=batch_size, on_progress=on_progress, should_stop=should_stop
+        batch = _Batch(
+            key=key,
+            inputs=tuple(inputs),
+            addons=addons,
+            batch_size=batch_size,
+            on_progress=on_progress,
+            should_stop=should_stop,
         )
+        return self._run(batch, source)
 
-    def _run(
-        self,
-        key: BatchKey,
-        inputs: tuple[EngineInput, ...],
-        source: CheckpointSource,
-        addons: Addons,
-        *,
-        batch_size: int,
-        on_progress: OnProgress,
-        should_stop: ShouldStop,
-    ) -> Iterator[tuple[int, Pixels]]:
-        if should_stop():
+    def _run(self, batch: _Batch, source: CheckpointSource) -> Iterator[tuple[int, Pixels]]:
+        if batch.should_stop():
             raise Stopped("The batch was stopped before it began.")
         # No mode is held across a yield: it would leak into the caller's own code.
-        with torch.inference_mode(), self._memory_faults(key, batch_size):
-            checkpoint, conditioning, preview = self._load(source, on_progress)
-            conditioning.use_loras(key.loras, addons.loras)
-            texts = read_texts(key, inputs, conditioning, on_progress)
+        with torch.inference_mode(), self._memory_faults(batch):
+            checkpoint, conditioning, preview = self._load(source, batch.on_progress)
+            conditioning.use_loras(batch.key.loras, batch.addons.loras)
+            texts = read_texts(batch.key, batch.inputs, conditioning, batch.on_progress)
         broken: list[int] = []
         decoded = 0
         groups = _equally_long(texts)
         for number, group in enumerate(groups):
-            with torch.inference_mode(), self._memory_faults(key, batch_size):
-                padded = pad([inputs[index] for index in group], batch_size)
-                of_group = pad([texts[index] for index in group], batch_size)
-                latents = denoise(
-                    key,
-                    padded,
-                    checkpoint,
-                    encode(key, padded, of_group, checkpoint, conditioning),
-                    steering=steering(key, padded, checkpoint, conditioning, addons.control),
-                    # What is shown belongs to all inputs: where they are painted in several passes, nothing is.
-                    preview=partial(preview.pictures, first=len(group)) if len(groups) == 1 else lambda _: (),
-                    on_progress=partial(_report_pass, on_progress, number, len(groups)),
-                    should_stop=should_stop,
-                )
-            on_progress(Progress("decode", decoded, len(inputs)))
+            paint = partial(_paint, checkpoint=checkpoint, conditioning=conditioning)
+            part = replace(batch.of(group), on_progress=partial(_report_pass, batch.on_progress, number, len(groups)))
+            of_group = [texts[index] for index in group]
+            # What is shown belongs to all inputs: where they are painted in several passes, nothing is.
+            previews = partial(preview.pictures, first=len(group)) if len(groups) == 1 else _no_previews
+            with torch.inference_mode(), self._memory_faults(batch, partial(_try_step, paint, part, of_group)):
+                latents = paint(part, of_group, previews=previews)
+            batch.on_progress(Progress("decode", decoded, len(batch.inputs)))
             for index, each in zip(group, latents, strict=False):  # the padding is not decoded
-                with torch.inference_mode(), self._memory_faults(key, batch_size):
+                with torch.inference_mode(), self._memory_faults(batch):
                     picture = decode(checkpoint.own.vae, each)
                 decoded += 1
-                on_progress(Progress("decode", decoded, len(inputs)))
+                batch.on_progress(Progress("decode", decoded, len(batch.inputs)))
                 if picture is None:
                     broken.append(index)
                 else:
                     yield index, picture
-        if broken:
+        yield from self._again(batch, broken, checkpoint)
+
+    def _again(
+        self, batch: _Batch, broken: Sequence[int], checkpoint: LoadedCheckpoint
+    ) -> Iterator[tuple[int, Pixels]]:
+        """Images that came out as no numbers, each once more by itself in float32 where that is more precise.
+
+        Raises NotFiniteError after them for those that stay so.
+        """
+        lost: list[int] = []
+        for index in broken:
+            picture = self._in_float32(batch.of([index]), checkpoint) if checkpoint.is_half else None
+            if picture is None:
+                lost.append(index)
+            else:
+                yield index, picture
+        if lost:
             raise NotFiniteError(
-                f"{len(broken)} of {len(inputs)} images came out as no numbers (NaN). Try another seed, a lower "
+                f"{len(lost)} of {len(batch.inputs)} images came out as no numbers (NaN). Try another seed, a lower "
                 "guidance scale or another scheduler.",
-                tuple(broken),
+                tuple(lost),
             )
+
+    def _in_float32(self, one: _Batch, checkpoint: LoadedCheckpoint) -> Pixels | None:
+        """The picture of a batch of one, None where it is not finite or float32 does not fit into memory."""
+        # Alone: so its bytes do not depend on its neighbors, and twice the memory for each image is there.
+        alone = replace(one, batch_size=1, on_progress=lambda _: None)
+        try:
+            with torch.inference_mode(), checkpoint.in_float32():
+                # What is kept of texts and pictures was made in half precision.
+                conditioning = Conditioning(checkpoint)
+                texts = read_texts(alone.key, alone.inputs, conditioning, alone.on_progress)
+                latents = _paint(alone, texts, checkpoint=checkpoint, conditioning=conditioning, previews=_no_previews)
+                return decode(checkpoint.own.vae, latents[0])
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        self._release_memory()
+        return None
 
     def _load(
         self, source: CheckpointSource, on_progress: OnProgress
@@ -199,17 +239,89 @@ class Engine:
             torch.cuda.empty_cache()
 
     @contextmanager
-    def _memory_faults(self, key: BatchKey, batch_size: int) -> Iterator[None]:
+    def _memory_faults(self, batch: _Batch, try_size: Callable[[int], None] | None = None) -> Iterator[None]:
+        """Tell a lack of memory in words; try_size runs a little of the work at a smaller size, to find what fits."""
         try:
             yield
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
+            # The frames that failed hold what filled the memory.
+            traceback.clear_frames(error.__traceback__)
             self._release_memory()
-            raise OutOfMemoryError_(
-                f"The device ran out of memory with {batch_size} images of {key.width} x {key.height} at once. "
-                "Lower the batch size of this device class, or use a device with more memory."
-            ) from error
+            fits = None if try_size is None else self._fits(try_size, batch.batch_size)
+            raise OutOfMemoryError_(_out_of_memory(batch, fits), fits) from error
+
+    def _fits(self, try_size: Callable[[int], None], size: int) -> int | None:
+        """The largest of the halved sizes that the device has memory for, 0 for none; None on a CPU."""
+        if not self._owns_memory:
+            return None
+        while size := size // 2:
+            try:
+                try_size(size)
+            except (MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                traceback.clear_frames(error.__traceback__)
+            else:
+                return size
+            finally:
+                self._release_memory()
+        return 0
+
+    @property
+    def _owns_memory(self) -> bool:
+        return self._device.type != "cpu"
+
+
+def _paint(
+    batch: _Batch,
+    texts: Sequence[Texts],
+    *,
+    checkpoint: LoadedCheckpoint,
+    conditioning: Conditioning,
+    previews: Callable[[torch.Tensor], tuple[Pixels, ...]],
+) -> torch.Tensor:
+    """One padded pass over a batch's inputs and their texts, all of one length: its latents."""
+    padded = pad(batch.inputs, batch.batch_size)
+    return denoise(
+        batch.key,
+        padded,
+        checkpoint,
+        encode(batch.key, padded, pad(texts, batch.batch_size), checkpoint, conditioning),
+        steering=steering(batch.key, padded, checkpoint, conditioning, batch.addons),
+        preview=previews,
+        on_progress=batch.on_progress,
+        should_stop=batch.should_stop,
+    )
+
+
+def _try_step(paint: Callable[..., torch.Tensor], batch: _Batch, texts: Sequence[Texts], size: int) -> None:
+    """The first step of a pass at another size."""
+    asked = count()
+    smaller = replace(
+        batch.of(range(len(batch.inputs))[:size]),
+        batch_size=size,
+        on_progress=lambda _: None,
+        # Before the first step, and then after it.
+        should_stop=lambda: next(asked) > 0,
+    )
+    with suppress(Stopped):
+        paint(smaller, texts[:size], previews=_no_previews)
+
+
+def _no_previews(_latents: torch.Tensor) -> tuple[Pixels, ...]:
+    return ()
+
+
+def _out_of_memory(batch: _Batch, fits: int | None) -> str:
+    size = f"{batch.key.width} x {batch.key.height}"
+    told = f"The device ran out of memory with {batch.batch_size} images of {size} at once."
+    if fits is None:
+        return f"{told} Lower the batch size of this device class, or use a device with more memory."
+    if not fits:
+        return f"{told} Not even one fits: take a smaller size, or use a device with more memory."
+    return f"{told} It has memory for {fits}: lower the batch size of this device class to that."
 
 
 def _equally_long(texts: Sequence[Texts]) -> list[list[int]]:

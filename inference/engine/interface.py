@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from inference.catalog.entry import SCHEDULERS, SIZE_STEP_PX
+from inference.catalog.entry import LCM_STEPS, SCHEDULERS, SIZE_STEP_PX, Family
 from inference.catalog.sources import CheckpointSource
 from inference.engine.batching import BatchKey
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Phase = Literal["load", "encode", "step", "decode"]
 # More often is not seen, and on a GPU each preview waits for the device.
 PREVIEWS_A_PASS = 8
+# Whose checkpoints take up the look of a reference picture (IP-Adapter).
+LOOK_FAMILIES: frozenset[Family] = frozenset(("sd", "sdxl"))
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,18 @@ class EngineError(Exception):
 
 
 class OutOfMemoryError_(EngineError):
-    """The device had not enough memory for this batch."""
+    """The device had not enough memory for this batch.
+
+    `fits` is the batch size that it has memory for, 0 where not even one image fits, None where nobody can tell: a
+    CPU's memory is shared with whatever else runs. The engine never takes a smaller one by itself: the padded size is
+    part of the recipe and decides the bytes.
+    """
 
     retryable = True
+
+    def __init__(self, message: str, fits: int | None = None) -> None:
+        super().__init__(message)
+        self.fits = fits
 
 
 class NotFiniteError(EngineError):
@@ -95,6 +106,10 @@ class CorruptCheckpointError(EngineError):
 
 class IncompatibleLoraError(EngineError):
     """A LoRA's file is damaged, or made for another model; the sentence names what does not fit."""
+
+
+class IncompatibleAdapterError(EngineError):
+    """An IP-Adapter's folder lacks a part, or it was made for another model; the sentence names what does not fit."""
 
 
 class InputError(EngineError, ValueError):
@@ -135,8 +150,10 @@ class RenderEngine(Protocol):
         is drawn. `addons` are the files of what the key names beside the checkpoint. Images whose texts differ in
         length by windows of the text encoder are painted in passes of their own.
 
-        Raises InputError at once, and while drawn: CorruptCheckpointError, IncompatibleLoraError, OutOfMemoryError_,
-        Stopped (should_stop is asked between steps), NotFiniteError (after every sound picture was handed over).
+        Raises InputError at once, and while drawn: CorruptCheckpointError, IncompatibleLoraError,
+        IncompatibleAdapterError, OutOfMemoryError_, Stopped (should_stop is asked between steps), NotFiniteError (after
+        every sound picture was handed over). Pictures that come out as no numbers in half precision are painted once
+        more in float32, after the others.
         """
         ...
 
@@ -167,12 +184,21 @@ def check_batch(
         raise InputError(f"{key.width} x {key.height} cannot be painted. Take multiples of {step_px} px.")
     if key.scheduler not in SCHEDULERS:
         raise InputError(f'There is no scheduler "{key.scheduler}". Choose one of: {", ".join(SCHEDULERS)}.')
+    if key.scheduler == "LCM" and key.num_inference_steps > LCM_STEPS:
+        raise InputError(f"LCM paints in at most {LCM_STEPS} steps, 4 to 8 are usual. Ask for fewer.")
     if key.denoising_steps < 1:
         raise InputError("The steps times the strength leave no step to paint in. Raise one of them.")
     if (key.control is None) != (addons.control is None):
         raise InputError("A control needs its ControlNet's folder, and no other batch does. Pass both or neither.")
+    if (key.look_scale is None) != (addons.look is None):
+        raise InputError("A look needs its IP-Adapter's folder, and no other batch does. Pass both or neither.")
+    if key.look_scale is not None and source.family not in LOOK_FAMILIES:
+        raise InputError(
+            "FLUX.1 takes up no picture's look. Choose a Stable Diffusion model, or leave the picture out."
+        )
     for index, each in enumerate(inputs):
         _check_input(key, each, index)
+        _check_references(key, each, index)
 
 
 def _check_input(key: BatchKey, each: EngineInput, index: int) -> None:
@@ -185,9 +211,17 @@ def _check_input(key: BatchKey, each: EngineInput, index: int) -> None:
             f"Input {index} has image and mask_image of shapes {shapes[0]} and {shapes[1]}; a {key.task} batch of "
             f"{key.width} x {key.height} takes {wanted[0]} and {wanted[1]}."
         )
+
+
+def _check_references(key: BatchKey, each: EngineInput, index: int) -> None:
     map_shape = None if each.control_image is None else each.control_image.shape
     if map_shape != (None if key.control is None else (key.height, key.width, 3)):
         raise InputError(f"Input {index} has a map of shape {map_shape}; bring it to the key's size, or leave it out.")
+    look = each.look_image
+    if (look is None) != (key.look_scale is None):
+        raise InputError(f"Input {index} must have a look where the key has a scale for it, and no other. Pass both.")
+    if look is not None and (look.ndim != 3 or look.shape[2] != 3 or not look.size):
+        raise InputError(f"Input {index} has a look of shape {look.shape}; pass an RGB picture, (h, w, 3).")
     for pixels in (each.image, each.mask_image, each.control_image, each.look_image):
         if pixels is not None and pixels.dtype != "uint8":
             raise InputError(f"Input {index} has pixels of type {pixels.dtype}; convert them to uint8.")

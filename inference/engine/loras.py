@@ -116,11 +116,13 @@ class Adapters:
 def _add(
     layer: Layer, scale: float, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
 ) -> torch.Tensor:
-    x = inputs[0].to(layer.down.dtype)
+    x = inputs[0]
+    # The layer may compute in higher precision for a while.
+    down, up = layer.down.to(x.dtype), layer.up.to(x.dtype)
     if isinstance(module, torch.nn.Conv2d):
-        hidden = functional.conv2d(x, layer.down, None, module.stride, module.padding, module.dilation)
-        return output + functional.conv2d(hidden, layer.up) * scale
-    return output + functional.linear(functional.linear(x, layer.down), layer.up) * scale
+        hidden = functional.conv2d(x, down, None, module.stride, module.padding, module.dilation)
+        return output + functional.conv2d(hidden, up) * scale
+    return output + functional.linear(functional.linear(x, down), up) * scale
 
 
 def _renamed(pipeline: Any, state: dict[str, torch.Tensor]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

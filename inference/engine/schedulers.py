@@ -12,8 +12,11 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    LCMScheduler,
     UniPCMultistepScheduler,
 )
+
+from inference.catalog.entry import LCM_STEPS
 
 # Every switch that a checkpoint's own scheduler config could carry over is set, so that a name means one thing.
 _DPM = {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": False}
@@ -29,6 +32,8 @@ _CLASSES: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
     # Latents are not bounded by 1 as pixels are: clipping them, DDIM's default, greys the picture.
     "DDIM": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": False}),
     "UniPC": (UniPCMultistepScheduler, {"use_karras_sigmas": False, "solver_type": "bh2"}),
+    # For few steps, with a checkpoint or LoRA that was distilled for it.
+    "LCM": (LCMScheduler, {"clip_sample": False, "original_inference_steps": LCM_STEPS}),
 }
 
 

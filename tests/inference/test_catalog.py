@@ -36,7 +36,8 @@ def checkpoint(folder: Path, *, pipeline: str = "StableDiffusionPipeline", in_ch
 
 
 def test_every_entry_is_read_and_the_starter_comes_first():
-    assert list(catalog.load()) == ["starter", "sd-1-5", "sdxl-base"]
+    flux = ["flux-1-dev", "flux-1-fill-dev", "flux-1-schnell"]
+    assert list(catalog.load()) == ["starter", *flux, "sd-1-5", "sdxl-base", "sdxl-inpainting"]
     assert catalog.entry("starter").prices == (catalog.Price(version=1, unit="image", credits=Decimal(1)),)
 
 
@@ -56,8 +57,19 @@ def test_an_entry_has_shapes_for_tall_and_wide_channels_at_about_one_area(slug):
     assert all(0.85 < w * h / (width * height) < 1.18 for w, h in others)
 
 
+@pytest.mark.parametrize("slug", catalog.load())
+def test_an_entry_promises_only_what_its_family_does(slug):
+    entry = catalog.entry(slug)
+    if entry.family == "flux":
+        assert not entry.capabilities & {"negative_prompt", "schedulers", "ip_adapter", "clip_skip"}
+        assert entry.defaults.scheduler == "Euler"
+    assert entry.commercial_use == ("Non-Commercial" not in entry.license)
+
+
 def test_an_unknown_slug_is_answered_with_the_known_ones():
-    with pytest.raises(catalog.UnknownCheckpointError, match=r'no checkpoint "sd-9"\. Choose one of: starter, sd-1-5'):
+    with pytest.raises(
+        catalog.UnknownCheckpointError, match=r'no checkpoint "sd-9"\. Choose one of: starter, flux-1-dev, '
+    ):
         catalog.entry("sd-9")
 
 

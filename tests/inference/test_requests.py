@@ -141,6 +141,7 @@ def test_what_a_model_cannot_do_is_refused_in_words(change, words):
         (lambda: Frame(x=-1, y=0, width=1, height=1), "outside of the picture"),
         (lambda: able(loras=(LoraReference(file="1/d"),) * 6), "Take at most 5"),
         (lambda: able(clip_skip=5), "from 0 to 4"),
+        (lambda: able(scheduler="LCM", num_inference_steps=51), "LCM paints in at most 50 steps"),
     ],
 )
 def test_values_out_of_range_are_refused_in_words(make, words):

@@ -2,6 +2,9 @@
 Knows nothing about devices, batching or any one family.
 """
 
+# diffusers leaves many of its functions untyped.
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from inference.engine.batching import BatchKey
 from inference.engine.control import Residuals
@@ -47,14 +51,20 @@ class Pictures:
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """A checkpoint's folder and how it is read; the VAE is float32 on every device, since SDXL's overflows float16."""
+    """A checkpoint's folder and how it is read; the VAE is float32 on every device, since SDXL's overflows float16.
+
+    `file` holds all its weights where they are not in the folder.
+    """
 
     folder: Path
     is_inpainting: bool
     dtype: torch.dtype
+    file: Path | None = None
 
     def pipeline(self, cls: Any, *, denoiser: str, **parts: Any) -> Any:
-        """A pipeline of the class, of the folder's files and the parts given."""
+        """A pipeline of the class, of the checkpoint's files and the parts given."""
+        if self.file is not None:
+            return self._of_single_file(cls, self.file, parts)
         return cls.from_pretrained(
             self.folder,
             local_files_only=True,
@@ -67,11 +77,14 @@ class CheckpointFiles:
     def text_encoder(self, cls: Any, part: str) -> Any:
         """A text encoder; transformers would make up weights that the file lacks, so those are asked for by name.
 
+        None where the checkpoint is a single file, which is read as a whole.
         Raises CorruptCheckpointError where the tokenizer or a weight is missing.
         """
         tokenizer = self.folder / part.replace("text_encoder", "tokenizer")
         if not any((tokenizer / name).is_file() for name in TOKENIZER_FILES):
             raise CorruptCheckpointError(f"The tokenizer {tokenizer} is missing. Copy the checkpoint again.")
+        if self.file is not None:
+            return None
         model, report = cls.from_pretrained(
             self.folder / part,
             local_files_only=True,
@@ -85,6 +98,16 @@ class CheckpointFiles:
                 f"{self.folder / part} lacks the weight {missing[0]}. Copy the checkpoint again."
             )
         return model
+
+    def _of_single_file(self, cls: Any, file: Path, parts: Mapping[str, Any]) -> Any:
+        where = {"config": str(self.folder), "local_files_only": True}
+        # Made by itself, because the folder may be that of a checkpoint that was not made for inpainting.
+        unet = UNet2DConditionModel.from_single_file(
+            str(file), subfolder="unet", dtype=self.dtype, in_channels=9 if self.is_inpainting else 4, **where
+        )
+        vae = AutoencoderKL.from_single_file(str(file), subfolder="vae", dtype=torch.float32, **where)
+        given = {name: part for name, part in parts.items() if not name.startswith("text_encoder")}
+        return cls.from_single_file(str(file), dtype=self.dtype, unet=unet, vae=vae, **given, **where)
 
     def _variant(self, part: str, stem: str) -> str | None:
         """The half-precision files where a checkpoint was downloaded without the full ones."""

@@ -6,6 +6,7 @@ from PIL import Image
 
 from inference.catalog.sources import fingerprint
 from inference.engine.__main__ import main
+from tests.inference.engine import lora_files, single_files
 
 
 def test_describe_says_what_a_folder_is(sdxl, capsys):
@@ -38,3 +39,11 @@ def test_a_seed_out_of_range_is_refused(sd, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["render", str(sd.folder), "--prompt", "a", "--seed", "-1", "--out", str(tmp_path / "x.png")])
     assert "whole number from 0 to 4294967295" in capsys.readouterr().err
+
+
+def test_a_single_file_is_described_with_the_folder_of_its_configs(sd, tmp_path, capsys):
+    file = single_files.write(tmp_path / "one.safetensors", lora_files.pipeline_of(sd.folder))
+    assert main(["describe", str(file)]) == 1
+    assert "needs the configs and tokenizers" in capsys.readouterr().err
+    assert main(["describe", str(file), "--config-folder", str(sd.folder)]) == 0
+    assert "family       sd\n" in capsys.readouterr().out

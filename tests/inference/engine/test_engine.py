@@ -356,6 +356,10 @@ def test_no_file_is_asked_of_the_internet(sd, sdxl, monkeypatch):
         (lambda key, inputs: (dataclasses.replace(key, strength=0.1), inputs), "leave no step"),
         (lambda key, inputs: (dataclasses.replace(key, width=68), inputs), "Take multiples of 8 px"),
         (lambda key, inputs: (dataclasses.replace(key, scheduler="Heun"), inputs), 'no scheduler "Heun"'),
+        (
+            lambda key, inputs: (dataclasses.replace(key, scheduler="LCM", num_inference_steps=51), inputs),
+            "LCM paints in at most 50 steps",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_the_key_are_refused_before_anything_runs(engine, sd, calls, change, words):
