@@ -15,7 +15,6 @@ from inference.catalog.sources import resolve
 from inference.engine import tiny
 from inference.engine.batching import batch_key
 from inference.engine.engine import Engine
-from inference.models import Render
 from inference.queue import QueuedRequest
 from inference.requests import image_request
 from inference.runner import Runner
@@ -48,7 +47,7 @@ def painted(workspace, engine, folder) -> list[Asset]:
     queue.enqueue(workspace_id=workspace.pk, key="ask", requests=queued, entry=ENTRY, now=clock.now())
     worker = queue.register(host="here", pid=1, queue="gpu", now=clock.now())
     Runner(engine=engine, worker=worker).drain(limit_s=60)
-    return [render.asset for render in Render.objects.select_related("asset").order_by("pk")]
+    return list(Asset.objects.order_by("pk"))
 
 
 def test_an_image_comes_out_of_its_recipe_to_the_byte_without_its_neighbors(painted, engine):
