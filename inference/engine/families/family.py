@@ -152,7 +152,10 @@ class Family(Protocol):
         ...
 
     def encode_negative(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
-        """One negative text; the empty one is what the family was trained to take for it."""
+        """One negative text; the empty one is what the family was trained to take for it.
+
+        :raises ValueError: the family takes none.
+        """
         ...
 
     def text_arguments(self, positive: Sequence[TextEmbedding], negative: Sequence[TextEmbedding]) -> Mapping[str, Any]:

@@ -84,7 +84,7 @@ class _Flux:
         return TextEmbedding(tokens=embedded, pooled=pooled)
 
     def encode_negative(self, pipeline: Any, text: str, clip_skip: int) -> TextEmbedding:
-        raise NotImplementedError("FLUX.1 takes no negative prompt.")
+        raise ValueError("FLUX.1 takes no negative prompt.")
 
     def text_arguments(self, positive: Sequence[TextEmbedding], negative: Sequence[TextEmbedding]) -> Mapping[str, Any]:
         return {
