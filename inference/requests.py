@@ -11,11 +11,10 @@ import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
 
 from inference.catalog import SCHEDULERS, CatalogEntry
-from inference.catalog.entry import LCM_STEPS, Defaults
+from inference.catalog.entry import LCM_STEPS
 from inference.references import (
     MAX_LORAS,
     ControlReference,
@@ -156,7 +155,7 @@ def image_request(
     if unknown := sorted(set(overrides) - set(Overrides.__annotations__)):
         known = ", ".join(Overrides.__annotations__)
         raise RequestError(f'There is no setting "{unknown[0]}". A request can set: {known}.')
-    settings = {**_defaults(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
+    settings = {**_as_dict(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
     request = ImageRequest.from_json(
         {
             "checkpoint": entry.slug,
@@ -284,11 +283,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return _as_dict(value) if dataclasses.is_dataclass(value) else value
-
-
-@functools.lru_cache(maxsize=64)
-def _defaults(defaults: Defaults) -> Mapping[str, Any]:
-    return MappingProxyType(_as_dict(defaults))
 
 
 def _as_dict(frozen: Any) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from campaigns.entered import EnteredAxis, EnteredChannel
 from inference.models import Render, RenderStatus
 from studio.models import User, Workspace
 from tests.campaigns.sheets import launched
+from django.db import transaction
 import time
-made = launched(
-    Workspace.objects.get(slug={slug!r}).pk, *{skus!r}, by=User.objects.get(email={email!r}), name={name!r},
-    axes=(EnteredAxis(name="surface", values={scenes!r}),), must_have={must_have!r},
-    channels=(EnteredChannel(name="square", width="256", height="256", scale="0.6", anchor="center"),),
-)
+with transaction.atomic():  # No worker sees it before it is paused.
+    made = launched(
+        Workspace.objects.get(slug={slug!r}).pk, *{skus!r}, by=User.objects.get(email={email!r}), name={name!r},
+        axes=(EnteredAxis(name="surface", values={scenes!r}),), must_have={must_have!r},
+        channels=(EnteredChannel(name="square", width="256", height="256", scale="0.6", anchor="center"),),
+    )
+    if {is_paused!r}:
+        launch.pause(campaign_id=made.pk)
 """
-_PAUSE = "launch.pause(campaign_id=made.pk)\n"
 _AWAIT = """
 own = Render.objects.filter(generation__launch__campaign=made)
 while own.filter(status__in=(RenderStatus.QUEUED, RenderStatus.RUNNING)).exists():
@@ -41,6 +44,7 @@ def launched(
         name=name,
         scenes="\n".join(scenes),
         must_have=must_have,
+        is_paused=is_paused,
     )
-    printed = site.shell(code + (_PAUSE if is_paused else _AWAIT) + "print(made.pk)")
+    printed = site.shell(code + ("" if is_paused else _AWAIT) + "print(made.pk)")
     return int(printed.splitlines()[-1])

@@ -115,6 +115,8 @@ def new_page(site: Site, chromium: Browser, complaints: list[str]) -> Iterator[C
 
     yield make
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")  # an answer that a test held back may still be under way
         context.close()
 
 

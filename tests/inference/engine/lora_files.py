@@ -40,7 +40,9 @@ def peft(folder: Path, pipeline: Any, *, seed: int = 0) -> Path:
     noise = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, values in copy.named_parameters():
-            if "lora_B" in name:
+            if "lora_A" in name:
+                values.copy_(torch.randn(values.shape, generator=noise) / RANK)
+            elif "lora_B" in name:
                 values.copy_(torch.randn(values.shape, generator=noise))
     layers = {f"{part}_lora_layers": get_peft_model_state_dict(copy)}
     cls: Any = FluxPipeline if part == "transformer" else type(pipeline)

@@ -1,4 +1,5 @@
-"""ControlNets on every family: equal to diffusers' own pipelines, stronger with their scale, only in their steps."""
+"""ControlNets on every family and task: stronger with their scale, only in their steps; on SD and SDXL, from a text,
+equal to diffusers' own pipelines."""
 
 import dataclasses
 from pathlib import Path
@@ -41,6 +42,11 @@ def _controlnet(source: CheckpointSource, folder: Path) -> Path:
             last = [*model.controlnet_down_blocks, model.controlnet_mid_block, model.controlnet_cond_embedding.conv_out]
         for layer in last:
             torch.nn.init.normal_(layer.weight, std=0.3)
+        if source.family != "flux":
+            # diffusers' first values hardly pass a map on: these keep its size from layer to layer.
+            for layer in model.controlnet_cond_embedding.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    torch.nn.init.kaiming_normal_(layer.weight)
     model.save_pretrained(folder)
     return folder
 
@@ -157,7 +163,7 @@ def test_maps_of_one_batch_do_not_mix(request, engine, controls, name):
         [alone] = run(engine, source, key, [each], addons=addons)
         assert sha256(alone) == sha256(picture)
     [other] = run(engine, source, key, [dataclasses.replace(inputs[0], control_image=edges(key, 1))], addons=addons)
-    assert sha256(other) != sha256(together[0])
+    assert difference(other, together[0]) > 0.1
 
 
 def test_a_map_of_another_size_and_a_missing_controlnet_are_refused(engine, sd, controls, tmp_path):
