@@ -39,8 +39,8 @@ MUTANTS = (
     Mutant(
         name="a late attempt settles nothing: the fence",
         file="inference/queue/working.py",
-        before=".filter(pk=render.id, status=RenderStatus.RUNNING, fence=render.fence)",
-        after=".filter(pk=render.id, status=RenderStatus.RUNNING)",
+        before="for row in running if row.fence == fences[row.pk]}",
+        after="for row in running}",
         test="tests/inference/test_queue.py::test_a_late_worker_cannot_settle_what_another_one_is_at",
     ),
     Mutant(
@@ -110,15 +110,15 @@ MUTANTS = (
     Mutant(
         name="a line is captured or released once",
         file="billing/ledger/settling.py",
-        before="HoldLine.objects.filter(pk=line.pk, resolved_at__isnull=True).update(",
-        after="HoldLine.objects.filter(pk=line.pk).update(",
+        before="HoldLine.objects.filter(pk__in=ids, resolved_at__isnull=True)",
+        after="HoldLine.objects.filter(pk__in=ids)",
         test="tests/billing/test_ledger.py::test_a_line_is_resolved_once",
     ),
     Mutant(
         name="nobody is charged more than was held",
         file="billing/ledger/settling.py",
-        before="captured=cost - overrun, overrun=overrun,",
-        after="captured=cost, overrun=overrun,",
+        before="captured = min(taken.cost, line.amount)",
+        after="captured = taken.cost",
         test="tests/billing/test_ledger.py::"
         "test_a_line_is_settled_on_what_was_really_used_and_never_above_what_it_holds",
     ),

@@ -1,10 +1,11 @@
 """SQLite under load: 200 settlements a second, and people who work in the studio meanwhile. Nobody may see "locked".
 
-    python bench/settles.py [--rate 200] [--seconds 30] [--writers 3] [--users 4] [--database sqlite|postgres]
+    python bench/settles.py [--rate 200] [--seconds 30] [--batch 8] [--writers 3] [--users 4]
+                            [--database sqlite|postgres]
 
 Writers settle images that were claimed before, at a steady pace; each user reads pages through the whole middleware,
-asks for an image, and approves one, again and again. The last line has the figures; exit code 0 only if the pace was
-kept and no "database is locked" was seen by anybody.
+asks for an image, and decides about one, again and again. The last line has the figures; exit code 0 only if the pace
+was kept and no "database is locked" was seen by anybody.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import ground
 
 if TYPE_CHECKING:
-    from inference.queue import Claimed
+    from inference.queue import Claimed, Finished
 
 PICTURE = b"the bytes of a finished picture"
 KEPT = 0.98  # of the pace
@@ -34,6 +35,7 @@ class Account:
     """What one process did: how often, how long each took, and what went wrong."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    images: int = 0
     failures: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -66,6 +68,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=200.0, help="settlements a second of all writers together")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--batch", type=int, default=8, help="images that a writer settles together")
     parser.add_argument("--writers", type=int, default=3)
     parser.add_argument("--users", type=int, default=4)
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
@@ -97,8 +100,8 @@ def prepare(images: int, options: argparse.Namespace) -> "tuple[list[int], list[
         ask(workspace.pk, f"load {first}", images=min(500, wanted - first))
     claimed = list(claim_all())
     ahead = READY_AHEAD * options.users
-    for render in claimed[:ahead]:
-        finish(render)
+    for first in range(0, ahead, 100):
+        finish(claimed[first : min(first + 100, ahead)])
     ids = list(Asset.objects.values_list("pk", flat=True))
     return users, [ids[place :: options.users] for place in range(options.users)], claimed[ahead : ahead + images]
 
@@ -131,37 +134,38 @@ def claim_all() -> "Iterator[Claimed]":
         yield from batch.renders
 
 
-def finish(render: "Claimed") -> None:
-    """Record and settle one image, as the runner does once its file lies in storage."""
+def finish(renders: "list[Claimed]") -> None:
+    """Record and settle images, as the runner does once their files lie in storage."""
     from billing import clock
-    from gallery import library, storage
-    from gallery.library import StoredImage
     from inference import queue
-    from inference.pricing import Used
 
-    now = clock.now()
+    if stale := queue.complete([finished(render) for render in renders], now=clock.now()):
+        raise RuntimeError(f"{len(stale)} renders went on without this attempt")
+
+
+def finished(render: "Claimed") -> "Finished":
+    """An image with its file; the same bytes each time, so that it is the database that is looked at."""
+    from gallery import storage
+    from gallery.library import GeneratedImage, StoredImage
+    from inference.pricing import Used
+    from inference.queue import Finished
+
     key = storage.put(render.workspace_id, PICTURE, suffix=".png")
     sha256 = hashlib.sha256(PICTURE).hexdigest()
-    image = StoredImage(storage_key=key, sha256=sha256, width=256, height=256, size_bytes=len(PICTURE))
-    queue.complete(
-        render=render,
-        asset_id=lambda: library.add_generated(
-            workspace_id=render.workspace_id, image=image, recipe={}, recipe_hash="", certificate=None, now=now
-        ),
-        seed=render.request.seed,
-        used=Used(pixel_steps=256 * 256 * 12),
-        now=now,
-    )
+    file = StoredImage(storage_key=key, sha256=sha256, width=256, height=256, size_bytes=len(PICTURE))
+    image = GeneratedImage(file=file, recipe={}, recipe_hash="")
+    return Finished(render=render, image=image, seed=render.request.seed, used=Used(pixel_steps=256 * 256 * 12))
 
 
 def settle(renders: "list[Claimed]", starts_at: float, options: argparse.Namespace) -> Account:
-    """Settle these at an even pace; a settlement's time counts from the moment at which it was due."""
+    """Settle these at an even pace, a batch at a time; its time counts from the moment at which it was due."""
     account = Account()
-    for number, render in enumerate(renders):
-        due = starts_at + number * options.writers / options.rate
+    for first in range(0, len(renders), options.batch):
+        due = starts_at + first * options.writers / options.rate
         time.sleep(max(0.0, due - time.monotonic()))
         with account.timed("settle"):
-            finish(render)
+            finish(renders[first : first + options.batch])
+            account.images += len(renders[first : first + options.batch])
     account.seconds["all settled"] = [time.monotonic() - starts_at]
     return account
 
@@ -213,11 +217,12 @@ def tell(accounts: list[Account], audit: dict[str, int], options: argparse.Names
         print("FAILED:", failure)
     for what in ("settle", "page", "write"):
         print(f"{what}: {len(taken[what])}, {words(taken[what])}")
-    rate = len(taken["settle"]) / max(taken["all settled"])
+    images = sum(account.images for account in accounts)
+    rate = images / max(taken["all settled"])
     locked = sum("locked" in failure for failure in failures)
     is_reached = not failures and not audit and rate >= KEPT * options.rate
     print(
-        f"settles {len(taken['settle'])} at {rate:.0f}/s over {options.writers} writers · locked {locked} · "
+        f"settles {images} at {rate:.0f}/s over {options.writers} writers, {options.batch} at once · locked {locked} · "
         f"other failures {len(failures) - locked} · users' writes {words(taken['write'])} · "
         f"broken invariants {sum(audit.values())} · {options.database} · {'reached' if is_reached else 'NOT reached'}"
     )

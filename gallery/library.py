@@ -2,7 +2,7 @@
 Knows bytes and recipes, not what they were asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,51 +41,58 @@ class StoredImage:
     renditions: tuple[StoredRendition, ...] = ()
 
 
-def add_generated(
-    *,
-    workspace_id: int,
-    image: StoredImage,
-    recipe: dict[str, Any],
-    recipe_hash: str,
-    certificate: dict[str, Any] | None,
-    now: datetime,
-    prompt: str = "",
-    hold_line_id: int | None = None,
-    created_by_id: int | None = None,
-) -> int:
-    """Record a finished image, its review pending, and return its asset's id.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeneratedImage:
+    """A finished image to record: its file, how it was made, and its product lock's certificate.
+
+    hold_line_id is what paid for it, where a refund goes; created_by_id who asked for it, and may not approve it.
+    """
+
+    file: StoredImage
+    recipe: dict[str, Any]
+    recipe_hash: str
+    prompt: str = ""
+    certificate: dict[str, Any] | None = None
+    hold_line_id: int | None = None
+    created_by_id: int | None = None
+
+
+def add_generated(*, workspace_id: int, images: Sequence[GeneratedImage], now: datetime) -> list[int]:
+    """Record finished images, their reviews pending, and return their assets' ids in order.
 
     The caller's transaction decides whether all of it stays.
-
-    :param hold_line_id: what paid for it; a refund goes there.
-    :param created_by_id: who asked for it, and may therefore not approve it.
     """
-    asset = Asset.objects.create(
-        workspace_id=workspace_id,
-        created_by_id=created_by_id,
-        hold_line_id=hold_line_id,
-        origin=AssetOrigin.GENERATED,
-        storage_key=image.storage_key,
-        sha256=image.sha256,
-        width=image.width,
-        height=image.height,
-        size_bytes=image.size_bytes,
-        lock_mask_key=image.lock_mask_key,
-        prompt=prompt,
-        recipe=recipe,
-        recipe_hash=recipe_hash,
-        certificate=certificate,
-        created_at=now,
+    assets = Asset.objects.bulk_create(
+        Asset(
+            workspace_id=workspace_id,
+            created_by_id=each.created_by_id,
+            hold_line_id=each.hold_line_id,
+            origin=AssetOrigin.GENERATED,
+            storage_key=each.file.storage_key,
+            sha256=each.file.sha256,
+            width=each.file.width,
+            height=each.file.height,
+            size_bytes=each.file.size_bytes,
+            lock_mask_key=each.file.lock_mask_key,
+            prompt=each.prompt,
+            recipe=each.recipe,
+            recipe_hash=each.recipe_hash,
+            certificate=each.certificate,
+            created_at=now,
+        )
+        for each in images
     )
-    add_renditions(workspace_id=workspace_id, source_key=image.storage_key, renditions=image.renditions, now=now)
-    Review.objects.create(workspace_id=workspace_id, asset=asset, content_hash=image.sha256, recipe_hash=recipe_hash)
-    return asset.pk
+    made = {each.file.storage_key: each.file.renditions for each in images}
+    add_renditions(workspace_id=workspace_id, made=made, now=now)
+    Review.objects.bulk_create(
+        Review(workspace_id=workspace_id, asset=asset, content_hash=asset.sha256, recipe_hash=asset.recipe_hash)
+        for asset in assets
+    )
+    return [asset.pk for asset in assets]
 
 
-def add_renditions(
-    *, workspace_id: int, source_key: str, renditions: tuple[StoredRendition, ...], now: datetime
-) -> None:
-    """Record what was made of a stored file; what is known already stays as it is."""
+def add_renditions(*, workspace_id: int, made: Mapping[str, tuple[StoredRendition, ...]], now: datetime) -> None:
+    """Record what was made of stored files, by their storage keys; what is known already stays as it is."""
     rows = [
         Rendition(
             workspace_id=workspace_id,
@@ -96,6 +103,7 @@ def add_renditions(
             height=one.height,
             created_at=now,
         )
+        for source_key, renditions in made.items()
         for one in renditions
     ]
     Rendition.objects.bulk_create(rows, ignore_conflicts=True)

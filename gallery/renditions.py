@@ -48,7 +48,7 @@ def make(*, workspace_id: int, source_key: str, now: datetime) -> None:
     except (ValueError, SyntaxError, Image.DecompressionBombError, UnidentifiedImageError):
         logger.exception("renditions of %s", source_key)
         made = tuple(StoredRendition(kind=kind, storage_key="", width=0, height=0) for kind in SIZES)
-    library.add_renditions(workspace_id=workspace_id, source_key=source_key, renditions=made, now=now)
+    library.add_renditions(workspace_id=workspace_id, made={source_key: made}, now=now)
 
 
 def missing(*, limit: int = 20) -> list[tuple[int, str]]:

@@ -47,4 +47,4 @@ def make(*, asset_id: int, now: datetime) -> None:
         width=asset.width,
         height=asset.height,
     )
-    library.add_renditions(workspace_id=asset.workspace_id, source_key=asset.storage_key, renditions=(made,), now=now)
+    library.add_renditions(workspace_id=asset.workspace_id, made={asset.storage_key: (made,)}, now=now)

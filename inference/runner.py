@@ -3,7 +3,6 @@
 Torch is reached only through the engine it is given; who asked, and why, it does not know.
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -19,16 +18,16 @@ from numpy.typing import NDArray
 
 from billing import clock
 from billing.kill_points import kill_point
-from gallery import library, renditions, storage
-from inference import catalog, pricing, product_lock, queue
-from inference.catalog.sources import CheckpointSource, fingerprint, resolve
+from inference import catalog, product_lock, queue
+from inference.catalog.sources import CheckpointSource, resolve
 from inference.engine.batching import BatchKey, batch_key
 from inference.engine.interface import EngineError, Progress, RenderEngine, Stopped
 from inference.finishing import Master, Prepared, engine_input, finish, prepare
 from inference.heartbeat import Heartbeat
-from inference.models import Render, Worker
+from inference.models import Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
-from inference.requests import TRIES, ImageRequest, retry_seed
+from inference.recording import Recorder
+from inference.requests import TRIES, retry_seed
 
 logger = logging.getLogger(__name__)
 
@@ -181,20 +180,41 @@ class Runner:
         source = resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
         key = batch_key(batch.renders[0].request, source.sizes)
         works = [work for render in batch.renders if (work := self._prepare(render, key, unsettled))]
+        size = self._batch_size(source.slug)
+        recorder = Recorder(source=source, key=key, engine=self.engine, batch_size=size)
         while works:
-            flawed = []
             painted, failure = self._paint(key, works, source, pulse)
-            for work, picture in painted:
-                pulse.advance("store")
-                master = finish(work.prepared, picture)
-                if master.flaw and work.attempt + 1 < TRIES:
-                    flawed.append(_next_try(work, master.flaw))
-                    continue
-                self._settle(work, master, source, key)
-                unsettled.pop(work.render.id)
+            try:
+                works = self._finish_all(painted, recorder, unsettled, pulse)
+            finally:
+                # What is stored is settled, whatever became of the others.
+                _settle(recorder, unsettled)
             if failure is not None:
                 raise failure
-            works = flawed
+
+    def _finish_all(
+        self,
+        painted: list[tuple[_Work, NDArray[np.uint8]]],
+        recorder: Recorder,
+        unsettled: dict[int, Claimed],
+        pulse: Heartbeat,
+    ) -> list[_Work]:
+        """Finish, measure and store what was painted; those to be tried again came out with a flaw."""
+        flawed = []
+        for work, picture in painted:
+            pulse.advance("store")
+            master = finish(work.prepared, picture)
+            if master.flaw and work.attempt + 1 < TRIES:
+                flawed.append(_next_try(work, master.flaw))
+            elif reason := _refusal(master):
+                code = "lock" if master.flaw is None else queue.FLAWED
+                self._end(work.render, code=code, reason=reason, error=None, may_retry=False)
+                unsettled.pop(work.render.id)
+            else:
+                recorder.store(work.render, master, seed=work.seed)
+            if recorder.is_due:
+                _settle(recorder, unsettled)
+        return flawed
 
     def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:
         """Read and place the product; a render whose product cannot be used fails alone."""
@@ -252,63 +272,6 @@ class Runner:
             now=clock.now(),
         )
 
-    def _settle(self, work: _Work, master: Master, source: CheckpointSource, key: BatchKey) -> None:
-        render = work.render
-        if reason := _refusal(master):
-            self._end(
-                render, code="lock" if master.flaw is None else queue.FLAWED, reason=reason, error=None, may_retry=False
-            )
-            return
-        request = replace(render.request, seed=work.seed)
-        image = library.StoredImage(
-            storage_key=storage.put(render.workspace_id, master.data, suffix=".png"),
-            sha256=hashlib.sha256(master.data).hexdigest(),
-            width=master.image.shape[1],
-            height=master.image.shape[0],
-            size_bytes=len(master.data),
-            lock_mask_key=storage.put(render.workspace_id, master.lock_mask, suffix=".png") if master.lock_mask else "",
-            renditions=renditions.store(workspace_id=render.workspace_id, image=master.for_pages()),
-        )
-        now = clock.now()
-        asked = Render.objects.values("hold_line_id", "generation__created_by_id", "generation__settings").get(
-            pk=render.id
-        )
-        with _stale_is_fine():
-            queue.complete(
-                render=render,
-                asset_id=lambda: library.add_generated(
-                    workspace_id=render.workspace_id,
-                    image=image,
-                    prompt=request.prompt,
-                    recipe=self._recipe(request, source, key, sent=asked["generation__settings"]),
-                    recipe_hash=render.request.digest(),
-                    certificate=master.certificate.to_json() if master.certificate else None,
-                    hold_line_id=asked["hold_line_id"],
-                    created_by_id=asked["generation__created_by_id"],
-                    now=now,
-                ),
-                seed=work.seed,
-                used=pricing.used(key),
-                now=now,
-            )
-        kill_point("after_settle")
-
-    def _recipe(
-        self, request: ImageRequest, source: CheckpointSource, key: BatchKey, *, sent: dict[str, object] | None
-    ) -> dict[str, object]:
-        """How the image was made; where it was asked for in the Studio, also the form as it was sent."""
-        made = {
-            "request": request.to_json(),
-            "checkpoint_sha256": fingerprint(source) if source.folder.is_dir() else "",
-            "family": source.family,
-            "painted_width": key.width,
-            "painted_height": key.height,
-            "batch_size": self._batch_size(source.slug),
-            "device_class": self.engine.device_class,
-            "versions": self.engine.versions(),
-        }
-        return made if sent is None else {**made, "settings": sent}
-
     def _hand_back(self, unsettled: dict[int, Claimed], *, code: str, reason: str) -> None:
         for render in unsettled.values():
             with _stale_is_fine():
@@ -337,6 +300,11 @@ class Runner:
         may_retry = may_retry and (error is None or error.retryable)
         with _stale_is_fine():
             queue.fail(render=render, code=code[:30], reason=reason, may_retry=may_retry, now=clock.now())
+
+
+def _settle(recorder: Recorder, unsettled: dict[int, Claimed]) -> None:
+    for render_id in recorder.settle():
+        unsettled.pop(render_id)
 
 
 @contextmanager

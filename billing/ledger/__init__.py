@@ -27,8 +27,8 @@ from billing.ledger.settling import RETURNED_BONUS_LIFE as RETURNED_BONUS_LIFE
 from billing.ledger.settling import AlreadyResolvedError as AlreadyResolvedError
 from billing.ledger.settling import NotSettledError as NotSettledError
 from billing.ledger.settling import RefundKeyReusedError as RefundKeyReusedError
+from billing.ledger.settling import Settlement as Settlement
 from billing.ledger.settling import capture as capture
 from billing.ledger.settling import refund as refund
 from billing.ledger.settling import release as release
-from billing.ledger.settling import release_all as release_all
 from billing.ledger.settling import settle as settle

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import accumulate
 
 from django.db import transaction
 from django.db.models import F
@@ -13,8 +12,8 @@ from billing import budgets
 from billing.amounts import credits_text
 from billing.kill_points import kill_point
 from billing.ledger.granting import grant
-from billing.ledger.moves import Move, is_expired, lock, write
-from billing.models import Account, Entry, EntryKind, Grant, GrantKind, Hold, HoldAllocation, HoldLine, HoldStatus
+from billing.ledger.moves import Move, is_expired, lock, write, write_lines
+from billing.models import Entry, EntryKind, Grant, GrantKind, Hold, HoldAllocation, HoldLine, HoldStatus
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +48,35 @@ _RELEASED = _WayBack(kind=EntryKind.RELEASE, source="held", counter="released", 
 _REFUNDED = _WayBack(kind=EntryKind.REFUND, source="spent", counter="refunded", bonus="refunded")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """What a line's image took: its cost in millicredits, and what was used in millionths of the price's unit."""
+
+    line_id: int
+    cost: int
+    micro_units: int
+
+    def __post_init__(self) -> None:
+        if self.cost < 0 or self.micro_units < 0:
+            raise ValueError(
+                f"Line {self.line_id} cannot cost {self.cost} millicredits for {self.micro_units} millionths of a unit."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Resolution:
+    """What becomes of a line; what is not captured is given back."""
+
+    line: HoldLine
+    captured: int = 0
+    overrun: int = 0
+    micro_units: int | None = None
+
+    @property
+    def released(self) -> int:
+        return self.line.amount - self.captured
+
+
 @transaction.atomic
 def capture(*, line_id: int, amount: int, now: datetime) -> None:
     """Settle a line: spend ``amount`` of it and give the rest back.
@@ -56,67 +84,38 @@ def capture(*, line_id: int, amount: int, now: datetime) -> None:
     :raises AlreadyResolvedError: the line was captured or released before.
     :raises ValueError: amount is negative or above what the line holds.
     """
-    line = HoldLine.objects.get(pk=line_id)
+    [line] = _lines([line_id])
     if not 0 <= amount <= line.amount:
         raise ValueError(f"Line {line_id} holds {line.amount} millicredits; {amount} cannot be captured.")
-    _resolve(line, captured=amount, now=now)
+    _resolve([_Resolution(line=line, captured=amount)], now)
 
 
 @transaction.atomic
-def settle(*, line_id: int, cost: int, micro_units: int, now: datetime) -> None:
-    """Settle a line on what was really used: never above what it holds, an overrun being the operator's.
-
-    :param cost: of the units, in millicredits.
-    :param micro_units: what was used, in millionths of the price's unit.
-    :raises AlreadyResolvedError: the line was captured or released before.
-    :raises ValueError: a figure is negative.
-    """
-    if cost < 0 or micro_units < 0:
-        raise ValueError(f"Line {line_id} cannot cost {cost} millicredits for {micro_units} millionths of a unit.")
-    line = HoldLine.objects.get(pk=line_id)
-    overrun = max(cost - line.amount, 0)
-    _resolve(line, captured=cost - overrun, overrun=overrun, micro_units=micro_units, now=now)
-    if overrun:
-        logger.error(
-            "hold line %s cost %s credits more than it held, at the operator's charge: its price's maximum is too low",
-            line_id,
-            credits_text(overrun),
-        )
-
-
-@transaction.atomic
-def release(*, line_id: int, now: datetime) -> None:
-    """Give a line's credits back in full.
-
-    :raises AlreadyResolvedError: the line was captured or released before.
-    """
-    _resolve(HoldLine.objects.get(pk=line_id), captured=0, now=now)
-
-
-@transaction.atomic
-def release_all(*, line_ids: Sequence[int], now: datetime) -> None:
-    """Give several lines of one hold back in full, in a few statements however many they are.
+def settle(*, settlements: Sequence[Settlement], now: datetime) -> None:
+    """Settle lines of one hold on what was really used: never above what each holds, an overrun being the operator's.
 
     :raises AlreadyResolvedError: one of them was captured or released before; nothing is written.
     """
-    lines = list(HoldLine.objects.filter(pk__in=line_ids).order_by("pk"))
-    holds = {line.hold_id for line in lines}
-    if len(holds) > 1:
-        raise ValueError(f"The lines belong to {len(holds)} holds. Release each hold's by themselves.")
-    unresolved = HoldLine.objects.filter(pk__in=line_ids, resolved_at__isnull=True)
-    if unresolved.update(released=F("amount"), resolved_at=now) != len(line_ids):
-        raise AlreadyResolvedError("Some of these hold lines were settled before.")
-    if not lines:
-        return
-    held = lines[0].hold
-    _count_resolved(held, captured=0, released=sum(line.amount for line in lines), now=now)
-    costly = [line for line in lines if line.amount]
-    if any(is_expired(allocation.grant, now) for allocation in _allocations(held)):
-        # What comes back too late becomes a bonus of its own for each.
-        for line in costly:
-            _give_back(line, _RELEASED, key=f"release:{line.pk}", amount=line.amount, now=now)
-    elif costly:
-        _return_together(held, costly, now)
+    taken = {each.line_id: each for each in settlements}
+    resolutions = [_settled(line, taken[line.pk]) for line in _lines(list(taken))]
+    _resolve(resolutions, now)
+    for each in resolutions:
+        if each.overrun:
+            logger.error(
+                "hold line %s cost %s credits more than it held, at the operator's charge: its price's maximum is too "
+                "low",
+                each.line.pk,
+                credits_text(each.overrun),
+            )
+
+
+@transaction.atomic
+def release(*, line_ids: Sequence[int], now: datetime) -> None:
+    """Give lines of one hold back in full.
+
+    :raises AlreadyResolvedError: one of them was captured or released before; nothing is written.
+    """
+    _resolve([_Resolution(line=line) for line in _lines(line_ids)], now)
 
 
 @transaction.atomic
@@ -150,20 +149,60 @@ def refund(*, line_id: int, key: str, now: datetime) -> int:
     return amount
 
 
-def _resolve(line: HoldLine, *, captured: int, now: datetime, overrun: int = 0, micro_units: int | None = None) -> None:
-    released = line.amount - captured
-    if not HoldLine.objects.filter(pk=line.pk, resolved_at__isnull=True).update(
-        captured=captured, released=released, overrun=overrun, micro_units=micro_units, resolved_at=now
-    ):
-        raise AlreadyResolvedError(f"Hold line {line.pk} was settled before.")
-    held = line.hold
+def _lines(line_ids: Sequence[int]) -> list[HoldLine]:
+    return list(HoldLine.objects.filter(pk__in=line_ids).select_related("hold").order_by("pk"))
+
+
+def _settled(line: HoldLine, taken: Settlement) -> _Resolution:
+    captured = min(taken.cost, line.amount)
+    return _Resolution(line=line, captured=captured, overrun=taken.cost - captured, micro_units=taken.micro_units)
+
+
+def _resolve(resolutions: Sequence[_Resolution], now: datetime) -> None:
+    """Resolve lines of one hold, in a few statements however many they are."""
+    holds = {each.line.hold_id for each in resolutions}
+    if len(holds) > 1:
+        raise ValueError(f"The lines belong to {len(holds)} holds. Settle each hold's by themselves.")
+    if not resolutions:
+        return
+    _mark(resolutions, now)
+    held = resolutions[0].line.hold
+    captured, released = (sum(getattr(each, name) for each in resolutions) for name in ("captured", "released"))
     _count_resolved(held, captured=captured, released=released, now=now)
     if captured:
-        move = Move(held=-captured, spent=captured)
-        write(held.account_id, EntryKind.CAPTURE, f"capture:{line.pk}", move, now, hold=held, line=line)
+        spent = {each.line: Move(held=-each.captured, spent=each.captured) for each in resolutions if each.captured}
+        write_lines(held, EntryKind.CAPTURE, spent, now)
         _spend(held, captured)
     if released:
-        _give_back(line, _RELEASED, key=f"release:{line.pk}", amount=released, now=now)
+        _release(held, [each for each in resolutions if each.released], now)
+
+
+def _mark(resolutions: Sequence[_Resolution], now: datetime) -> None:
+    """Write down what became of each line: once, whoever else is at it."""
+    # Images of one batch took the same, as a rule: one statement for all that did.
+    alike: dict[tuple[int, ...], list[int]] = {}
+    figures = {}
+    for each in resolutions:
+        figure = {"captured": each.captured, "released": each.released, "overrun": each.overrun}
+        key = (*figure.values(), -1 if each.micro_units is None else each.micro_units)
+        figures[key] = {**figure, "micro_units": each.micro_units}
+        alike.setdefault(key, []).append(each.line.pk)
+    for key, ids in alike.items():
+        unresolved = HoldLine.objects.filter(pk__in=ids, resolved_at__isnull=True)
+        if unresolved.update(**figures[key], resolved_at=now) != len(ids):
+            raise AlreadyResolvedError(f"Of the hold lines {ids}, one was settled before.")
+
+
+def _release(held: Hold, resolutions: Sequence[_Resolution], now: datetime) -> None:
+    """Give back what lines did not capture."""
+    if any(is_expired(allocation.grant, now) for allocation in _allocations(held)):
+        # What comes back too late becomes a bonus of its own for each.
+        for each in resolutions:
+            _give_back(each.line, _RELEASED, key=f"release:{each.line.pk}", amount=each.released, now=now)
+        return
+    _return_to_buckets(held, _RELEASED, sum(each.released for each in resolutions), now)
+    returned = {each.line: Move(held=-each.released, available=each.released) for each in resolutions}
+    write_lines(held, EntryKind.RELEASE, returned, now)
 
 
 def _count_resolved(held: Hold, *, captured: int, released: int, now: datetime) -> None:
@@ -210,29 +249,6 @@ def _give_back(line: HoldLine, way: _WayBack, *, key: str, amount: int, now: dat
             expires_at=now + RETURNED_BONUS_LIFE,
             now=now,
         )
-
-
-def _return_together(held: Hold, lines: Sequence[HoldLine], now: datetime) -> None:
-    """Return what lines hold to buckets of which none has expired, with an entry for each line."""
-    total = sum(line.amount for line in lines)
-    _return_to_buckets(held, _RELEASED, total, now)
-    Account.objects.filter(pk=held.account_id).update(available=F("available") + total, held=F("held") - total)
-    after = Account.objects.values_list("available", flat=True).get(pk=held.account_id)
-    before = accumulate((line.amount for line in lines), initial=after - total)
-    Entry.objects.bulk_create(
-        Entry(
-            account_id=held.account_id,
-            kind=EntryKind.RELEASE,
-            key=f"release:{line.pk}",
-            available=line.amount,
-            held=-line.amount,
-            available_after=available + line.amount,
-            created_at=now,
-            hold=held,
-            line=line,
-        )
-        for line, available in zip(lines, before, strict=False)
-    )
 
 
 def _return_to_buckets(held: Hold, way: _WayBack, amount: int, now: datetime) -> int:

@@ -37,6 +37,7 @@ from inference.queue.working import MAX_BACKOFF as MAX_BACKOFF
 from inference.queue.working import MAX_GIVEN_BACK as MAX_GIVEN_BACK
 from inference.queue.working import Claimed as Claimed
 from inference.queue.working import ClaimedBatch as ClaimedBatch
+from inference.queue.working import Finished as Finished
 from inference.queue.working import StaleAttemptError as StaleAttemptError
 from inference.queue.working import claim as claim
 from inference.queue.working import complete as complete

@@ -38,7 +38,7 @@ def end(row: Render, status: RenderStatus, *, code: str, reason: str, now: datet
         status=status, lease_expires_at=None, finished_at=now, failure_code=code, failure_reason=reason
     )
     count(row.generation_id, status, 1)
-    ledger.release(line_id=row.hold_line_id, now=now)
+    ledger.release(line_ids=[row.hold_line_id], now=now)
 
 
 def end_all(renders: QuerySet[Render], status: RenderStatus, *, code: str, reason: str, now: datetime) -> int:
@@ -72,7 +72,7 @@ def _end_slice(renders: QuerySet[Render], status: RenderStatus, *, code: str, re
     count(rows[0].generation_id, status, len(rows))
     if status == RenderStatus.CANCELED:
         kill_point("in_cancel")
-    ledger.release_all(line_ids=[row.hold_line_id for row in rows], now=now)
+    ledger.release(line_ids=[row.hold_line_id for row in rows], now=now)
     return len(rows)
 
 

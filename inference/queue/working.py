@@ -4,16 +4,20 @@ Whoever ends an attempt must show its fence; what the queue has done with the re
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import Error, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 
 from billing import ledger
 from billing.kill_points import kill_point
+from billing.ledger import Settlement
+from gallery import library
+from gallery.library import GeneratedImage
+from gallery.models import Asset
 from inference import catalog, pricing, turn
 from inference.models import Batch, Generation, Render, RenderStatus, Worker
 from inference.pricing import Used
@@ -41,6 +45,7 @@ class Claimed:
 
     id: int
     workspace_id: int
+    generation_id: int
     fence: int
     request: ImageRequest
     tries: list[dict[str, Any]] = field(default_factory=list)
@@ -53,6 +58,16 @@ class ClaimedBatch:
     id: int
     batch_key: str
     renders: tuple[Claimed, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finished:
+    """An image whose file is stored, and what it took: settled at the price that stood when it was asked for."""
+
+    render: Claimed
+    image: GeneratedImage
+    seed: int
+    used: Used
 
 
 class _Sizes:
@@ -191,31 +206,56 @@ def finish_batch(*, batch: ClaimedBatch, now: datetime) -> None:
     Batch.objects.filter(pk=batch.id).update(phase="finished", preview_step=0, finished_at=now)
 
 
-@transaction.atomic
-def complete(*, render: Claimed, asset_id: Callable[[], int], seed: int, used: Used, now: datetime) -> None:
-    """Settle an image: the render has its asset and its credits are captured, in one transaction.
+def complete(finished: Sequence[Finished], *, now: datetime) -> frozenset[int]:
+    """Settle images: each render has its asset and its credits are captured, in one transaction for each generation.
 
-    :param asset_id: makes the asset's row; called inside the transaction, once the fence is known to hold.
-    :param used: what the image took, settled at the price that stood when it was asked for.
-    :raises StaleAttemptError: the fence moved on; nothing is written.
+    Returns the ids of renders that went on without this attempt: nothing of theirs is written.
     """
-    row = _lock_attempt(render)
-    asset = asset_id()
-    Render.objects.filter(pk=render.id).update(
+    # One at a time: a transaction that has one workspace's account locked must not wait for another's hold.
+    together: dict[int, list[Finished]] = {}
+    for each in finished:
+        together.setdefault(each.render.generation_id, []).append(each)
+    return frozenset(stale for each in together.values() for stale in _complete(each, now))
+
+
+@transaction.atomic
+def _complete(finished: Sequence[Finished], now: datetime) -> set[int]:
+    rows = _lock_attempts([each.render for each in finished])
+    settled = [each for each in finished if each.render.id in rows]
+    if settled:
+        generation = Generation.objects.get(pk=settled[0].render.generation_id)
+        _record(settled, rows, generation, now)
+        kill_point("in_settle")
+        ends.count(generation.pk, RenderStatus.SUCCEEDED, len(settled))
+        settlements = [_settlement(rows[each.render.id], each.used, generation.price_version) for each in settled]
+        ledger.settle(settlements=settlements, now=now)
+    return {each.render.id for each in finished} - rows.keys()
+
+
+def _record(settled: Sequence[Finished], rows: Mapping[int, Render], generation: Generation, now: datetime) -> None:
+    """Give each render its asset and its end."""
+    images = [
+        replace(each.image, hold_line_id=rows[each.render.id].hold_line_id, created_by_id=generation.created_by_id)
+        for each in settled
+    ]
+    library.add_generated(workspace_id=generation.workspace_id, images=images, now=now)
+    own_asset = Asset.objects.filter(hold_line=OuterRef("hold_line")).values("pk")
+    Render.objects.filter(pk__in=[each.render.id for each in settled]).update(
         status=RenderStatus.SUCCEEDED,
-        asset_id=asset,
-        seed=seed,
-        tries=render.tries,
+        asset_id=Subquery(own_asset),
         lease_expires_at=None,
         finished_at=now,
         failure_code="",
         failure_reason="",
     )
-    kill_point("in_settle")
-    ends.count(row.generation_id, RenderStatus.SUCCEEDED, 1)
-    version = Generation.objects.values_list("price_version", flat=True).get(pk=row.generation_id)
-    charged = pricing.charge(catalog.entry(row.checkpoint).price_of(version), used)
-    ledger.settle(line_id=row.hold_line_id, cost=charged.cost, micro_units=charged.micro_units, now=now)
+    for each in settled:
+        if each.render.tries:
+            Render.objects.filter(pk=each.render.id).update(seed=each.seed, tries=each.render.tries)
+
+
+def _settlement(row: Render, used: Used, price_version: int) -> Settlement:
+    charged = pricing.charge(catalog.entry(row.checkpoint).price_of(price_version), used)
+    return Settlement(line_id=row.hold_line_id, cost=charged.cost, micro_units=charged.micro_units)
 
 
 @transaction.atomic
@@ -255,6 +295,7 @@ def _claimed(render: Render) -> Claimed:
     return Claimed(
         id=render.pk,
         workspace_id=render.workspace_id,
+        generation_id=render.generation_id,
         fence=render.fence + 1,
         request=ImageRequest.from_json(render.request),
         tries=render.tries,
@@ -262,15 +303,17 @@ def _claimed(render: Render) -> Claimed:
 
 
 def _lock_attempt(render: Claimed) -> Render:
-    row = (
-        Render.objects.select_for_update(of=("self",))
-        .select_related("hold_line")
-        .filter(pk=render.id, status=RenderStatus.RUNNING, fence=render.fence)
-        .first()
-    )
+    row = _lock_attempts([render]).get(render.id)
     if row is None:
         raise StaleAttemptError(f"Render {render.id} went on without attempt {render.fence}.")
     return row
+
+
+def _lock_attempts(renders: Sequence[Claimed]) -> dict[int, Render]:
+    """Those that are still these attempts', by id."""
+    fences = {render.id: render.fence for render in renders}
+    running = Render.objects.select_for_update().filter(pk__in=fences, status=RenderStatus.RUNNING).order_by("pk")
+    return {row.pk: row for row in running if row.fence == fences[row.pk]}
 
 
 def _backoff(attempt: int) -> timedelta:

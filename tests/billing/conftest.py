@@ -52,7 +52,16 @@ class Books:
         ledger.capture(line_id=self.line(hold, position), amount=amount * ledger.MILLI, now=self.now)
 
     def release(self, hold: Hold, position: int = 1) -> None:
-        ledger.release(line_id=self.line(hold, position), now=self.now)
+        ledger.release(line_ids=[self.line(hold, position)], now=self.now)
+
+    def settle(self, hold: Hold, *settled: tuple[int, int, int], now: datetime | None = None) -> None:
+        """Settle lines on (position, cost in millicredits, millionths of a unit) each, together."""
+        lines = dict(hold.lines.values_list("position", "pk"))
+        settlements = [
+            ledger.Settlement(line_id=lines[position], cost=cost, micro_units=units)
+            for position, cost, units in settled
+        ]
+        ledger.settle(settlements=settlements, now=now or self.now)
 
     def refund(self, hold: Hold, key: str = "distorted", position: int = 1) -> int:
         """What came back, in whole credits."""

@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from billing import ledger
+from billing import audit, ledger
 from billing.ledger import (
     AlreadyResolvedError,
     InsufficientCreditsError,
@@ -514,9 +514,9 @@ def test_millicredits_are_written_as_decimal_credits(millicredits, text):
 def test_a_line_is_settled_on_what_was_really_used_and_never_above_what_it_holds(books, caplog):
     books.grant(10)
     hold = books.hold(4, 4)
-    ledger.settle(line_id=books.line(hold, 1), cost=2500, micro_units=7, now=books.now)
+    books.settle(hold, (1, 2500, 7))
     assert not caplog.records
-    ledger.settle(line_id=books.line(hold, 2), cost=9000, micro_units=30, now=books.now)
+    books.settle(hold, (2, 9000, 30))
     figures = list(hold.lines.order_by("position").values_list("captured", "released", "overrun", "micro_units"))
     assert figures == [(2500, 1500, 0, 7), (4000, 0, 5000, 30)]
     assert books.account.spent == 6500
@@ -525,14 +525,14 @@ def test_a_line_is_settled_on_what_was_really_used_and_never_above_what_it_holds
 
 def test_a_line_is_settled_once_and_not_on_figures_below_nothing(books):
     books.grant(10)
-    line_id = books.line(books.hold(4))
-    for figures in ({"cost": -1, "micro_units": 0}, {"cost": 0, "micro_units": -1}):
+    hold = books.hold(4)
+    for figures in ((-1, 0), (0, -1)):
         with pytest.raises(ValueError, match="cannot cost"):
-            ledger.settle(line_id=line_id, now=books.now, **figures)
-    ledger.settle(line_id=line_id, cost=0, micro_units=0, now=books.now)
+            books.settle(hold, (1, *figures))
+    books.settle(hold, (1, 0, 0))
     assert books.balance() == {"granted": 10, "available": 10}
     with pytest.raises(AlreadyResolvedError):
-        ledger.settle(line_id=line_id, cost=0, micro_units=0, now=books.now)
+        books.settle(hold, (1, 0, 0))
 
 
 # --- many lines at once ----------------------------------------------------------------------------------------------
@@ -557,12 +557,35 @@ def test_lines_released_together_leave_the_books_as_if_released_one_by_one(books
     now = books.now + timedelta(days=days_later)
     with transaction.atomic():
         for pk in ids:
-            ledger.release(line_id=pk, now=now)
+            ledger.release(line_ids=[pk], now=now)
         one_by_one = told()
         transaction.set_rollback(True)  # to do it in the other way
-    ledger.release_all(line_ids=ids, now=now)
+    ledger.release(line_ids=ids, now=now)
     assert told() == one_by_one
     assert Hold.objects.get().status == HoldStatus.CLOSED
+
+
+@pytest.mark.parametrize("days_later", [0, 2])
+def test_lines_settled_together_leave_the_books_as_if_settled_one_by_one(books, days_later):
+    books.grant(5, key="first", days=1)
+    books.grant(30, key="second", days=9)
+    hold = books.hold(4, 6, 0, 3, 3)
+    settled = [(1, 4000, 5), (2, 2500, 5), (3, 0, 5), (4, 9000, 7), (5, 0, 5)]
+    now = books.now + timedelta(days=days_later)
+
+    def books_but_for_the_balance_beside_each_entry() -> dict[str, list[Any]]:
+        kept = told()
+        return kept | {"Entry": [(*entry[:4], entry[5]) for entry in kept["Entry"]]}
+
+    with transaction.atomic():
+        for each in settled:
+            books.settle(hold, each, now=now)
+        one_by_one = books_but_for_the_balance_beside_each_entry()
+        transaction.set_rollback(True)  # to do it in the other way
+    books.settle(hold, *settled, now=now)
+    assert books_but_for_the_balance_beside_each_entry() == one_by_one
+    assert Hold.objects.get().status == HoldStatus.CLOSED
+    assert not any(audit.broken_invariants().values())
 
 
 def test_if_one_of_several_lines_was_settled_none_is_released(books):
@@ -570,18 +593,22 @@ def test_if_one_of_several_lines_was_settled_none_is_released(books):
     hold = books.hold(4, 4)
     books.capture(hold, 4)
     before = snapshot()
-    with pytest.raises(AlreadyResolvedError, match="Some of these hold lines were settled before"):
-        ledger.release_all(line_ids=list(HoldLine.objects.values_list("pk", flat=True)), now=books.now)
+    with pytest.raises(AlreadyResolvedError, match="was settled before"):
+        ledger.release(line_ids=list(HoldLine.objects.values_list("pk", flat=True)), now=books.now)
     assert snapshot() == before
 
 
-def test_many_lines_are_released_in_as_many_statements_as_two(books):
+@pytest.mark.parametrize("end", ["release", "settle"])
+def test_many_lines_are_resolved_in_as_many_statements_as_two(books, end):
     books.grant(200)
-    books.hold(*[1] * 60)
+    hold = books.hold(*[1] * 60)
     ids = list(HoldLine.objects.order_by("pk").values_list("pk", flat=True))
     statements = []
     for part in (ids[:2], ids[2:40]):
         with CaptureQueriesContext(connection) as queries:
-            ledger.release_all(line_ids=part, now=books.now)
+            if end == "release":
+                ledger.release(line_ids=part, now=books.now)
+            else:
+                books.settle(hold, *[(ids.index(pk) + 1, 700, 3) for pk in part])
         statements.append(len(queries))
     assert statements[0] == statements[1]

@@ -10,7 +10,13 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from billing import audit, budgets, ledger
 from billing.budgets import BudgetRefusedError
-from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, NotSettledError, OverBudgetError
+from billing.ledger import (
+    AlreadyResolvedError,
+    InsufficientCreditsError,
+    NotSettledError,
+    OverBudgetError,
+    Settlement,
+)
 from billing.models import Budget, BudgetScope, Grant, GrantKind, HoldLine
 from billing.plans import PLANS, Plan
 from studio.models import User, Workspace
@@ -221,7 +227,7 @@ class LedgerMachine(machines.CountedMachine):
         line = data.draw(st.sampled_from([line for line in self.lines if not line.is_resolved]))
         captured = int(line.amount * (share or 0))
         if share is None:
-            ledger.release(line_id=line.pk, now=self.now)
+            ledger.release(line_ids=[line.pk], now=self.now)
         else:
             ledger.capture(line_id=line.pk, amount=captured, now=self.now)
         line.is_resolved = True
@@ -229,16 +235,20 @@ class LedgerMachine(machines.CountedMachine):
         self._settle(line, captured)
 
     @precondition(lambda self: any(not line.is_resolved for line in self.lines))
-    @rule(data=st.data(), cost=st.integers(0, 12))
-    def settle_on_real_units(self, data: st.DataObject, cost: int) -> None:
-        """What an image really took may cost less than was held, or more: the rest is the operator's."""
-        line = data.draw(st.sampled_from([line for line in self.lines if not line.is_resolved]))
-        ledger.settle(line_id=line.pk, cost=cost, micro_units=cost * 7, now=self.now)
-        line.is_resolved = True
-        line.captured = min(cost, line.amount)
-        self._settle(line, line.captured)
-        row = HoldLine.objects.get(pk=line.pk)
-        assert (row.captured, row.overrun, row.micro_units) == (line.captured, cost - line.captured, cost * 7)
+    @rule(data=st.data(), costs=st.lists(st.integers(0, 12), min_size=1, max_size=4))
+    def settle_on_real_units(self, data: st.DataObject, costs: list[int]) -> None:
+        """What images really took may cost less than was held, or more: the rest is the operator's."""
+        first = data.draw(st.sampled_from([line for line in self.lines if not line.is_resolved]))
+        together = [line for line in self.lines if line.hold is first.hold and not line.is_resolved]
+        settled = dict(zip((line.pk for line in together), costs, strict=False))
+        settlements = [Settlement(line_id=pk, cost=cost, micro_units=cost * 7) for pk, cost in settled.items()]
+        ledger.settle(settlements=settlements, now=self.now)
+        for line, cost in zip(together, costs, strict=False):
+            line.is_resolved = True
+            line.captured = min(cost, line.amount)
+            self._settle(line, line.captured)
+            row = HoldLine.objects.get(pk=line.pk)
+            assert (row.captured, row.overrun, row.micro_units) == (line.captured, cost - line.captured, cost * 7)
 
     def _settle(self, line: Line, captured: int) -> None:
         for bucket, part in line.hold.take(captured, from_the_end=False):
@@ -267,10 +277,12 @@ class LedgerMachine(machines.CountedMachine):
     @rule(data=st.data(), is_capture=st.booleans())
     def resolve_again(self, data: st.DataObject, is_capture: bool) -> None:
         line = data.draw(st.sampled_from([line for line in self.lines if line.is_resolved]))
-        settle = partial(ledger.settle, cost=line.amount, micro_units=1)
-        resolve = settle if is_capture else ledger.release
+        own = [line.pk, *(each.pk for each in self.lines if each.hold is line.hold and not each.is_resolved)]
+        settlements = [Settlement(line_id=pk, cost=line.amount, micro_units=1) for pk in own]
+        settle = partial(ledger.settle, settlements=settlements)
+        resolve = settle if is_capture else partial(ledger.release, line_ids=own)
         with pytest.raises(AlreadyResolvedError):
-            resolve(line_id=line.pk, now=self.now)
+            resolve(now=self.now)
 
     @precondition(lambda self: any(line.captured and not line.refund_key for line in self.lines))
     @rule(data=st.data())

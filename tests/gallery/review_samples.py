@@ -33,17 +33,15 @@ def paid_asset(workspace: Workspace, *, created_by: User | None = None) -> Asset
         height=80,
         size_bytes=len(data),
     )
-    pk = library.add_generated(
-        workspace_id=workspace.pk,
-        image=image,
+    made = library.GeneratedImage(
+        file=image,
         prompt=f"scene {number}",
         recipe={},
         recipe_hash=f"{number:064}",
-        certificate=None,
         hold_line_id=line_id,
         created_by_id=created_by.pk if created_by else None,
-        now=NOW,
     )
+    [pk] = library.add_generated(workspace_id=workspace.pk, images=[made], now=NOW)
     return Asset.objects.get(pk=pk)
 
 

@@ -36,15 +36,8 @@ def make(workspace, key: str) -> None:
 
 def add(workspace, key: str, *, prompt: str = "") -> Asset:
     image = library.StoredImage(storage_key=key, sha256="a" * 64, width=10, height=10, size_bytes=1)
-    pk = library.add_generated(
-        workspace_id=workspace.pk,
-        image=image,
-        recipe={},
-        recipe_hash="b" * 64,
-        certificate=None,
-        now=NOW,
-        prompt=prompt,
-    )
+    made = library.GeneratedImage(file=image, recipe={}, recipe_hash="b" * 64, prompt=prompt)
+    [pk] = library.add_generated(workspace_id=workspace.pk, images=[made], now=NOW)
     return Asset.objects.get(pk=pk)
 
 

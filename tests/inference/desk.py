@@ -1,6 +1,5 @@
 """What the queue's tests ask with and work with: a workspace's requests, workers, finished pictures."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -9,7 +8,7 @@ from gallery import library, storage
 from inference import catalog, queue
 from inference.models import Generation, Render, Worker
 from inference.pricing import Used
-from inference.queue import Claimed, ClaimedBatch, QueuedRequest
+from inference.queue import Claimed, ClaimedBatch, Finished, QueuedRequest, StaleAttemptError
 from inference.requests import image_request
 from tests.conftest import NOW
 
@@ -46,18 +45,19 @@ def claimed_ids(batch: ClaimedBatch | None) -> list[int]:
     return [] if batch is None else [render.id for render in batch.renders]
 
 
-def hang(workspace_id: int, now: datetime) -> Callable[[], int]:
-    """Makes the asset's row, as the runner does, of bytes that are stored already."""
-    key = storage.put(workspace_id, PICTURE, suffix=".png")
+def finished(render: Claimed, *, seed: int = 1, used: Used = USED) -> Finished:
+    """A picture as the runner has it once its bytes are stored."""
+    key = storage.put(render.workspace_id, PICTURE, suffix=".png")
     sha256 = key.partition("/")[2].removesuffix(".png")
-    image = library.StoredImage(storage_key=key, sha256=sha256, width=256, height=256, size_bytes=len(PICTURE))
-    return lambda: library.add_generated(
-        workspace_id=workspace_id, image=image, recipe={}, recipe_hash="", certificate=None, now=now
-    )
+    file = library.StoredImage(storage_key=key, sha256=sha256, width=256, height=256, size_bytes=len(PICTURE))
+    image = library.GeneratedImage(file=file, recipe={}, recipe_hash="")
+    return Finished(render=render, image=image, seed=seed, used=used)
 
 
-def complete(render: Claimed, *, now: datetime = NOW, seed: int = 1) -> None:
-    queue.complete(render=render, asset_id=hang(render.workspace_id, now), seed=seed, used=USED, now=now)
+def complete(render: Claimed, *, now: datetime = NOW, seed: int = 1, used: Used = USED) -> None:
+    """Settle a picture. :raises StaleAttemptError: the render went on without this attempt."""
+    if queue.complete([finished(render, seed=seed, used=used)], now=now):
+        raise StaleAttemptError(f"Render {render.id} went on without attempt {render.fence}.")
 
 
 class Desk:

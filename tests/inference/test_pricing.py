@@ -14,7 +14,7 @@ from inference.pricing import Used
 from inference.queue import QueuedRequest
 from inference.requests import image_request
 from tests.conftest import NOW
-from tests.inference.desk import claim, hang, worker
+from tests.inference.desk import claim, complete, worker
 
 BY_IMAGE = Price(version=1, unit="image", credits=Decimal(1))
 BY_STEPS = Price(version=2, unit="megapixel-step", credits=Decimal("0.5"))
@@ -49,7 +49,7 @@ def finish(workspace, used: Used) -> HoldLine:
     batch = claim(worker(), at_most=1)
     assert batch is not None
     [render] = batch.renders
-    queue.complete(render=render, asset_id=hang(workspace.pk, NOW), seed=1, used=used, now=NOW)
+    complete(render, used=used)
     return HoldLine.objects.get(render=render.id)
 
 

@@ -4,17 +4,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 import billing.audit
 import inference.audit
 from billing import ledger
-from billing.ledger import InsufficientCreditsError, OverBudgetError
+from billing.ledger import AlreadyResolvedError, InsufficientCreditsError, OverBudgetError
 from billing.models import Budget, Entry, Hold, HoldLine
+from gallery.models import Asset
 from inference import catalog, queue
 from inference.models import Batch, Generation, Render, RenderStatus, Worker
 from inference.queue import KeyReusedError, StaleAttemptError
-from tests.inference.desk import USED, Desk, claim, claimed_ids, complete, queued, take, worker
+from tests.inference.desk import Desk, claim, claimed_ids, complete, finished, queued, take, worker
 
 
 @pytest.fixture
@@ -257,18 +259,64 @@ def test_a_completed_render_has_its_asset_and_is_charged_once(desk):
     assert spent(desk) == (0, 1)
 
 
-def test_a_settlement_that_fails_half_way_leaves_the_render_running_and_nothing_charged(desk):
-    _, [render_id] = desk.ask(1)
-    batch = claim(worker())
-    assert batch is not None
+def test_a_settlement_that_fails_half_way_leaves_the_renders_running_and_nothing_charged(desk, monkeypatch):
+    _, ids = desk.ask(2)
+    batch = take(worker())
 
-    def no_asset() -> int:
-        raise OSError("the disk is full")
+    def refuse(**_: object) -> None:
+        raise AlreadyResolvedError("one of them was settled before")
 
-    with pytest.raises(OSError, match="disk is full"):
-        queue.complete(render=batch.renders[0], asset_id=no_asset, seed=1, used=USED, now=desk.now)
-    assert states([render_id]) == ["running"]
-    assert spent(desk) == (1, 0)
+    monkeypatch.setattr(ledger, "settle", refuse)
+    with pytest.raises(AlreadyResolvedError):
+        queue.complete([finished(render) for render in batch.renders], now=desk.now)
+    assert states(ids) == ["running", "running"]
+    assert not Asset.objects.exists()
+    assert spent(desk) == (2, 0)
+
+
+def test_images_of_several_clicks_are_settled_together_each_with_its_own_asset_and_seed(desk):
+    first, _ = desk.ask(2)
+    second, _ = desk.ask(1)
+    batch = take(worker())
+    thrown_away = [{"seed": 1, "reason": "blank"}]
+    first_seed = batch.renders[0].request.seed
+    ready = [
+        finished(replace(batch.renders[0], tries=thrown_away), seed=first_seed + 7),
+        *(finished(render, seed=render.request.seed) for render in batch.renders[1:]),
+    ]
+    assert queue.complete(ready, now=desk.now) == frozenset()
+    rows = [desk.row(render.id) for render in batch.renders]
+    assert [row.status for row in rows] == ["succeeded"] * 3
+    assert [row.seed for row in rows] == [first_seed + 7, *(render.request.seed for render in batch.renders[1:])]
+    assert [row.tries for row in rows] == [thrown_away, [], []]
+    assert [row.asset.hold_line_id for row in rows] == [row.hold_line_id for row in rows]
+    for generation, images in ((first, 2), (second, 1)):
+        generation.refresh_from_db()
+        assert generation.succeeded == images
+    assert spent(desk) == (0, 3)
+
+
+def test_who_lost_one_image_of_a_batch_settles_the_others(desk):
+    _, ids = desk.ask(3)
+    batch = take(worker())
+    queue.cancel_render(render_id=ids[1], now=desk.now)
+    stale = queue.complete([finished(render) for render in batch.renders], now=desk.now)
+    assert stale == {ids[1]}
+    assert states(ids) == ["succeeded", "canceled", "succeeded"]
+    assert spent(desk) == (0, 2)
+    assert Asset.objects.count() == 2
+
+
+def test_a_batch_is_settled_in_as_many_statements_as_two_images(desk):
+    desk.ask(40)
+    hand = worker()
+    statements = []
+    for size in (2, 30):
+        ready = [finished(render) for render in take(hand, at_most=size).renders]
+        with CaptureQueriesContext(connection) as queries:
+            queue.complete(ready, now=desk.now)
+        statements.append(len(queries))
+    assert statements[0] == statements[1]
 
 
 def test_a_request_that_fails_by_its_own_fault_fails_after_three_attempts_and_costs_nothing(desk):

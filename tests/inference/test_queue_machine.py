@@ -15,7 +15,7 @@ from inference.models import UNFINISHED, Render, Worker
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
 from studio.models import Workspace
 from tests import machines
-from tests.inference.desk import Desk, claim, complete, worker
+from tests.inference.desk import Desk, claim, complete, finished, worker
 
 HANDS = 3
 PRICE = 1000
@@ -36,6 +36,10 @@ class RenderModel:
 
     def stop_or_retry(self) -> None:
         self.end("failed" if self.attempts >= queue.MAX_ATTEMPTS else "queued")
+
+
+def by_render(attempt: Claimed) -> int:
+    return attempt.id
 
 
 def broken_invariants() -> dict[str, int]:
@@ -123,6 +127,17 @@ class QueueMachine(machines.CountedMachine):
                 return
         with pytest.raises(StaleAttemptError):
             self._answer(attempt, how)
+
+    @precondition(lambda self: self.attempts)
+    @rule(data=st.data())
+    def settle_together(self, data: st.DataObject) -> None:
+        """Whatever pictures come at once, of whichever clicks: those whose attempt is current are settled."""
+        attempts = data.draw(st.lists(st.sampled_from(self.attempts[-6:]), min_size=1, max_size=6, unique_by=by_render))
+        current = {attempt.id for attempt in attempts if self.is_current(attempt)}
+        stale = queue.complete([finished(attempt) for attempt in attempts], now=self.now)
+        assert stale == {attempt.id for attempt in attempts} - current
+        for pk in current:
+            self.renders[pk].end("succeeded")
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())

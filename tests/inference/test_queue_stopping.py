@@ -156,17 +156,17 @@ def test_many_renders_are_canceled_slice_by_slice_so_that_nobody_waits_long(desk
 def test_a_cancel_that_was_interrupted_between_two_slices_is_finished_by_the_next_one(desk, monkeypatch):
     monkeypatch.setattr(ends, "SLICE", 4)
     generation, ids = desk.ask(10)
-    release_all = ledger.release_all
+    release = ledger.release
     slices: list[int] = []
 
     def until_killed(*, line_ids: Sequence[int], now: datetime) -> None:
         if slices:
             raise KeyboardInterrupt
         slices.append(len(line_ids))
-        release_all(line_ids=line_ids, now=now)
+        release(line_ids=line_ids, now=now)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger, "release_all", until_killed)
+        patched.setattr(ledger, "release", until_killed)
         with pytest.raises(KeyboardInterrupt), transaction.atomic():
             queue.cancel(generation_id=generation.pk, now=desk.now)
     assert queue.cancel(generation_id=generation.pk, now=desk.now) == len(ids)

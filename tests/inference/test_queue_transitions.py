@@ -1,6 +1,7 @@
 """Every state of a render against every transition: legal ones happen, others are refused and change nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,7 +45,13 @@ def attempt_at(desk: Desk, render_id: int) -> Claimed:
     """An attempt whose fence is right, so that only the state speaks against it."""
     row = desk.row(render_id)
     request = ImageRequest.from_json(row.request)
-    return Claimed(id=render_id, workspace_id=row.workspace_id, fence=row.fence, request=request)
+    return Claimed(
+        id=render_id,
+        workspace_id=row.workspace_id,
+        generation_id=row.generation_id,
+        fence=row.fence,
+        request=request,
+    )
 
 
 def _fail(attempt: Claimed, now: datetime) -> None:
@@ -113,7 +120,7 @@ def test_an_attempt_of_another_fence_is_stale_in_every_state(desk, status, name)
     for fence in (right.fence + 1, max(0, right.fence - 1)):
         if fence == right.fence:
             continue
-        attempt = Claimed(id=right.id, workspace_id=right.workspace_id, fence=fence, request=right.request)
+        attempt = replace(right, fence=fence)
         with pytest.raises(StaleAttemptError):
             TRANSITIONS[name][0](attempt, desk.now)
     assert everything() == before

@@ -92,9 +92,8 @@ def invitation(made: Samples) -> Invitation:
 def asset(made: Samples) -> Asset:
     key = storage.put(made.workspace.pk, PICTURE, suffix=".png")
     image = library.StoredImage(storage_key=key, sha256="0" * 64, width=256, height=256, size_bytes=len(PICTURE))
-    pk = library.add_generated(
-        workspace_id=made.workspace.pk, image=image, recipe={}, recipe_hash="", certificate=None, now=NOW
-    )
+    generated = library.GeneratedImage(file=image, recipe={}, recipe_hash="")
+    [pk] = library.add_generated(workspace_id=made.workspace.pk, images=[generated], now=NOW)
     return Asset.objects.get(pk=pk)
 
 

@@ -14,7 +14,7 @@ from inference import catalog, queue
 from inference.catalog import Price
 from inference.models import Generation, Render
 from inference.pricing import Used
-from tests.inference.desk import Desk, complete, hang, take, worker
+from tests.inference.desk import Desk, complete, take, worker
 from tests.studio.page_text import found_in, words
 
 
@@ -84,7 +84,7 @@ def test_real_units_are_told_image_by_image_with_the_price_they_were_asked_at(br
     generation, _ = desk.ask(3)
     used = (Used(pixel_steps=500_000), Used(pixel_steps=2_500_000))
     for render, taken in zip(take(worker(), at_most=2, now=desk.now).renders, used, strict=True):
-        queue.complete(render=render, asset_id=hang(workspace.pk, desk.now), seed=1, used=taken, now=desk.now)
+        complete(render, used=taken, now=desk.now)
     queue.cancel(generation_id=generation.pk, now=desk.now)
     page = words(browser("viewer").get(f"/w/acme/credits/holds/{generation.hold_id}/"))
     held = 320 * 224 * 12 * 2 // 1000

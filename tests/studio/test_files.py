@@ -29,9 +29,8 @@ def asset(workspace) -> Asset:
     image = library.StoredImage(
         storage_key=key, sha256="0" * 64, width=900, height=600, size_bytes=1, lock_mask_key=mask
     )
-    pk = library.add_generated(
-        workspace_id=workspace.pk, image=image, recipe={}, recipe_hash="", certificate=None, now=NOW
-    )
+    generated = library.GeneratedImage(file=image, recipe={}, recipe_hash="")
+    [pk] = library.add_generated(workspace_id=workspace.pk, images=[generated], now=NOW)
     return Asset.objects.get(pk=pk)
 
 
