@@ -48,8 +48,11 @@ placement = { scale = 0.6, anchor = "center" }
 def main() -> int:
     options = parse()
     with ground.ground(options.database) as folder:
+        from studio import web_server
+
         worker = start_worker(folder)
         try:
+            web_server.collect_rarely()
             warm_up()
             taken = [
                 one_launch(f"bench-{number}", cells=options.cells, profile=options.profile)

@@ -9,13 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, cast
 
-from campaigns import products_csv
+from campaigns import brief_loras, products_csv
+from campaigns.brief_loras import BriefLora
 from campaigns.brief_products import CsvProducts, ProductSource
 from campaigns.products_csv import ProductRow
 from campaigns.slugs import reading
 from campaigns.template import Template, TemplateError, is_name, parse_template
 from campaigns.toml_tables import Document, Problem, Problems, Table, nearest, parse, spelled
-from inference import catalog
+from inference import catalog, trigger_words
+from inference.loras import KnownLora
 from inference.references import ANCHORS, Placement
 from inference.requests import SEED_LIMIT
 
@@ -42,6 +44,7 @@ HOMES = (
     *((key, "[products]") for key in ("csv", "only")),
     *((key, "[prompt]") for key in ("template", "negative")),
     *((key, "[[channels]]") for key in ("width", "height", "placement")),
+    ("weight", "[[loras]]"),
     ("must_have", "[review]"),
     ("version", "the top of the file"),
 )
@@ -95,6 +98,12 @@ class Brief:
     axes: tuple[Axis, ...]
     channels: tuple[Channel, ...]
     must_have: tuple[str, ...]
+    loras: tuple[BriefLora, ...] = ()
+
+    @property
+    def trigger_words(self) -> tuple[str, ...]:
+        """The words that its LoRAs answer to; one of weight 0 does nothing and needs none."""
+        return tuple(lora.trigger_words for lora in self.loras if lora.weight)
 
 
 @dataclass(frozen=True)
@@ -108,16 +117,17 @@ class Reading:
     problems: tuple[Problem, ...]
 
 
-def load(path: Path) -> Brief:
+def load(path: Path, *, loras: Sequence[KnownLora] = ()) -> Brief:
     """Read and check a brief. Paths in it are relative to its folder, those in the CSV to the CSV's folder.
 
+    :param loras: those that the workspace has.
     :raises BriefError: with every problem that was found; nothing was written.
     """
     try:
         text = products_csv.read_text(path, most_bytes=MAX_FILE_BYTES)
     except products_csv.UnreadableError as error:
         raise BriefError([f"{path}:1: {error}"]) from None
-    return checked(read(text, file=path.name, source=CsvProducts(path.parent)))
+    return checked(read(text, file=path.name, source=CsvProducts(path.parent), loras=loras))
 
 
 def checked(reading: Reading) -> Brief:
@@ -130,14 +140,15 @@ def checked(reading: Reading) -> Brief:
     return reading.brief
 
 
-def read(text: str, *, file: str, source: ProductSource) -> Reading:
+def read(text: str, *, file: str, source: ProductSource, loras: Sequence[KnownLora] = ()) -> Reading:
     """Read a brief and everything that is wrong with it, so that it can be shown while it is being written.
 
     :param file: the brief's name in problems.
+    :param loras: those that the workspace has.
     """
     problems = Problems()
     document = parse(text, file=file, problems=problems)
-    brief = _read(document, text, source) if document and _has_known_version(document) else None
+    brief = _read(document, text, source, loras) if document and _has_known_version(document) else None
     return Reading(brief, problems.ordered(first=file))
 
 
@@ -150,7 +161,7 @@ def _has_known_version(document: Document) -> bool:
     return len(document.problems.found) == before
 
 
-def _read(document: Document, text: str, source: ProductSource) -> Brief:
+def _read(document: Document, text: str, source: ProductSource, known: Sequence[KnownLora]) -> Brief:
     top = document.table()
     top.peek("version")
     campaign = top.child("campaign", is_required=True) or document.empty_table("campaign")
@@ -170,11 +181,14 @@ def _read(document: Document, text: str, source: ProductSource) -> Brief:
         axes=_axes(top),
         channels=channels,
         must_have=_must_have(top),
+        loras=brief_loras.read(top, known),
     )
     for table in (campaign, prompt, top):
         table.close(elsewhere=HOMES)
     for check in (_check_placements, _check_names, _check_prompts, _check_amount, _check_checkpoint):
         check(brief, document)
+    if entry := catalog.load().get(brief.checkpoint):
+        brief_loras.check(brief.loras, entry, document, known)
     return brief
 
 
@@ -371,11 +385,13 @@ def _check_prompts(brief: Brief, document: Document) -> None:
     names = brief.template.names
     values = dict.fromkeys(names, "") | {axis.name: max(axis.values, key=len, default="") for axis in brief.axes}
     products = [{"sku": row.sku, "title": row.title} for row in brief.products] or [{}]
-    longest = max((brief.template.filled(values | product) for product in products), key=len)
+    filled = max((brief.template.filled(values | product) for product in products), key=len)
+    longest = trigger_words.join(filled, brief.trigger_words)
     if len(longest) > MAX_PROMPT_LENGTH:
         document.add(
             ("prompt", "template"),
-            f"has {len(longest):,} characters with its longest values. Shorten it to {MAX_PROMPT_LENGTH:,}.",
+            f"has {len(longest):,} characters with its longest values{_and_words(brief)}."
+            f" Shorten it to {MAX_PROMPT_LENGTH:,}.",
         )
     negative = max(len(brief.negative) + 2 + len(row.title) for row in brief.products) if brief.products else 0
     if negative > MAX_PROMPT_LENGTH:
@@ -383,6 +399,10 @@ def _check_prompts(brief: Brief, document: Document) -> None:
             ("prompt", "negative"),
             f"has {negative:,} characters with the longest product title. Shorten it to {MAX_PROMPT_LENGTH:,}.",
         )
+
+
+def _and_words(brief: Brief) -> str:
+    return " and the words of its LoRAs" if any(brief.trigger_words) else ""
 
 
 def _check_amount(brief: Brief, document: Document) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from campaigns.brief import Brief, Channel
 from campaigns.products_csv import ProductRow
 from campaigns.slugs import digest, slug
-from inference import catalog
+from inference import catalog, trigger_words
 
 MAX_KEY_LENGTH = 300
 
@@ -52,7 +52,7 @@ def _cell(brief: Brief, product: ProductRow | None, channel: Channel, axes: tupl
         sku=sku,
         channel=channel,
         axes=axes,
-        prompt=brief.template.filled({**names, **dict(axes)}),
+        prompt=trigger_words.join(brief.template.filled({**names, **dict(axes)}), brief.trigger_words),
         negative_prompt=_negative_prompt(brief, product, channel),
         seeds=tuple(_seed(brief, sku, channel, axes, image=image) for image in range(brief.images_per_cell)),
     )

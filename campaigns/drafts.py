@@ -19,6 +19,7 @@ from campaigns.brief_products import KnownProducts, ListedProducts
 from campaigns.entered import Entered
 from campaigns.models import Campaign, Draft
 from campaigns.outlook import chosen, look
+from inference import loras
 
 MAX_NAME_LENGTH = 120
 COPY = "Copy of "
@@ -112,7 +113,7 @@ def take_in(*, workspace_id: int, key: uuid.UUID, text: str, csv: str | None, au
     """
     known = products.catalogue(workspace_id=workspace_id)
     source = KnownProducts(known) if csv is None else ListedProducts(known, csv=csv)
-    reading = briefs.read(text, file=entered.FILE, source=source)
+    reading = briefs.read(text, file=entered.FILE, source=source, loras=loras.known(workspace_id=workspace_id))
     if reading.problems or reading.brief is None:
         raise DraftError(*(str(problem) for problem in reading.problems))
     names_products = csv is not None or "only" in tomllib.loads(text).get("products", {})

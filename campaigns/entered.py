@@ -16,6 +16,7 @@ from campaigns.brief_products import KnownProducts
 from campaigns.products_csv import ProductRow
 from campaigns.toml_lines import KeyPath
 from campaigns.toml_tables import Problem
+from inference.loras import KnownLora
 
 FILE = "brief.toml"
 CSV = "products.csv"
@@ -54,6 +55,14 @@ class EnteredChannel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnteredLora:
+    """One LoRA, by name, and how strongly it acts."""
+
+    name: str = ""
+    weight: str = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entered:
     """Everything that the form holds, as it was typed."""
 
@@ -69,6 +78,7 @@ class Entered:
     axes: tuple[EnteredAxis, ...] = ()
     channels: tuple[EnteredChannel, ...] = ()
     must_have: str = ""
+    loras: tuple[EnteredLora, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The form's values as plain JSON."""
@@ -84,6 +94,7 @@ class Entered:
                 "skus": tuple(known.get("skus", ())),
                 "axes": tuple(EnteredAxis(**axis) for axis in known.get("axes", ())),
                 "channels": tuple(EnteredChannel(**channel) for channel in known.get("channels", ())),
+                "loras": tuple(EnteredLora(**lora) for lora in known.get("loras", ())),
             }
         )
 
@@ -100,12 +111,13 @@ class Entered:
         """The brief's TOML; numbers that are none stand in it as texts, for the reader to tell."""
         return brief_text.write(self._document())
 
-    def read(self, known: Sequence[ProductRow]) -> Reading:
+    def read(self, known: Sequence[ProductRow], *, loras: Sequence[KnownLora] = ()) -> Reading:
         """The brief that this comes to, with what is wrong.
 
         :param known: the workspace's products, at least those that are chosen.
+        :param loras: the workspace's LoRAs, where some are chosen.
         """
-        reading = read(self.text(), file=FILE, source=KnownProducts(known))
+        reading = read(self.text(), file=FILE, source=KnownProducts(known), loras=loras)
         return Reading(reading.brief, (*reading.problems, *self._twins()))
 
     def _document(self) -> dict[str, object]:
@@ -119,6 +131,8 @@ class Entered:
         if axes:
             document["axes"] = axes
         document["channels"] = [_channel(channel) for channel in self.channels]
+        if self.loras:
+            document["loras"] = [{"name": lora.name, **_given_numbers(weight=lora.weight)} for lora in self.loras]
         if must_have := lines(self.must_have):
             document["review"] = {"must_have": must_have}
         return document
@@ -186,6 +200,10 @@ def from_text(text: str, *, skus: Sequence[str]) -> Entered:
         ),
         channels=tuple(_entered_channel(channel) for channel in document.get("channels", ())),
         must_have=listed([each.strip() for each in document.get("review", {}).get("must_have", ())]),
+        loras=tuple(
+            EnteredLora(name=str(lora.get("name", "")).strip(), weight=_text(lora.get("weight", 1)))
+            for lora in document.get("loras", ())
+        ),
     )
 
 
@@ -199,6 +217,8 @@ def field_of(path: KeyPath) -> tuple[str, int | str | None]:
             return "axis", name
         case ("channels", int(index), *rest):
             return f"channel_{_CHANNEL_FIELDS.get(tuple(rest), 'name')}", index
+        case ("loras", int(index), *rest):
+            return "lora_weight" if rest == ["weight"] else "lora_name", index
     return _FIELDS.get(path[:2], _FIELDS.get(path[:1], "")), None
 
 
@@ -214,6 +234,7 @@ _FIELDS: Mapping[KeyPath, str] = {
     ("prompt", "negative"): "negative",
     ("channels",): "channels",
     ("review",): "must_have",
+    ("loras",): "loras",
 }
 _CHANNEL_FIELDS: Mapping[tuple[str | int, ...], str] = {
     ("width",): "width",

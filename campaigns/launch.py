@@ -20,7 +20,7 @@ from inference.catalog import CatalogEntry
 from inference.engine.batching import batch_key
 from inference.models import Generation, Render, RenderStatus
 from inference.queue import FLAWED, QueuedRequest
-from inference.references import Placement, ProductReference
+from inference.references import LoraReference, Placement, ProductReference
 from inference.requests import TRIES, ImageRequest, image_request, retry_seed
 
 # Renders that stand for their image: an image with one of these is not asked for again.
@@ -87,7 +87,7 @@ def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None)
     campaign = _locked(campaign_id)
     asked = _asked(CellRender.objects.filter(cell__campaign=campaign))
     # Not joined: thousands of cells show a few dozen photos.
-    cells = campaign.cells.prefetch_related("photo__upload").order_by("position")
+    cells = campaign.cells.defer("key", "channel", "axes").prefetch_related("photo__upload").order_by("position")
     wanted = [
         (cell, image)
         for cell in cells
@@ -241,8 +241,10 @@ def _ask(
     plan_choice.require(entry.tier, workspace_id=campaign.workspace_id, now=now)
     sizes = source_of(entry).sizes
     before = [asked.get((cell.pk, image)) for cell, image in wanted]
+    # A weight of 0 does nothing, so that it asks for what was asked without.
+    loras = tuple(LoraReference(file=each["file"], weight=each["weight"]) for each in campaign.loras if each["weight"])
     requests = [
-        _request(cell, image, entry, used=last.used if last else 0)
+        _request(cell, image, entry, used=last.used if last else 0, loras=loras)
         for (cell, image), last in zip(wanted, before, strict=True)
     ]
     number = campaign.launches.count() + 1
@@ -279,7 +281,9 @@ def _link(wanted: Iterable[tuple[Cell, int]], requests: Iterable[ImageRequest], 
     )
 
 
-def _request(cell: Cell, image: int, entry: CatalogEntry, *, used: int) -> ImageRequest:
+def _request(
+    cell: Cell, image: int, entry: CatalogEntry, *, used: int, loras: tuple[LoraReference, ...]
+) -> ImageRequest:
     return image_request(
         entry,
         prompt=cell.prompt,
@@ -289,6 +293,7 @@ def _request(cell: Cell, image: int, entry: CatalogEntry, *, used: int) -> Image
         width=cell.width,
         height=cell.height,
         product=_product_reference(cell),
+        loras=loras,
     )
 
 

@@ -87,6 +87,7 @@ class Campaign(models.Model):
     axes = models.JSONField(help_text="axis names in the brief's order")
     titles = models.JSONField(default=dict, help_text="SKU → the product's title when this was planned")
     must_have = models.JSONField(default=list)
+    loras = models.JSONField(default=list, help_text="name, weight, file and trigger words of each when planned")
     budget = models.OneToOneField("billing.Budget", on_delete=models.PROTECT, null=True, related_name="campaign")
     created_at = models.DateTimeField()
 

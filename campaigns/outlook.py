@@ -19,7 +19,7 @@ from campaigns.models import Product
 from campaigns.planning import PhotoSize
 from campaigns.products import rows_of
 from campaigns.toml_tables import Problem
-from inference import catalog, eta, queue
+from inference import catalog, eta, loras, queue
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointMissingError, CheckpointUnreadableError
 from inference.eta import Forecast
@@ -93,7 +93,8 @@ def chosen(*, workspace_id: int, form: Entered) -> list[Product]:
 def look(*, workspace_id: int, form: Entered, now: datetime) -> Outlook:
     """What a form's values would come to in this workspace; a handful of queries, whatever is chosen."""
     products = chosen(workspace_id=workspace_id, form=form)
-    reading = form.read(rows_of(products))
+    known = loras.known(workspace_id=workspace_id) if form.loras else ()
+    reading = form.read(rows_of(products), loras=known)
     brief = reading.brief
     entry = catalog.load().get(brief.checkpoint) if brief else None
     counts = _counts(brief, form)

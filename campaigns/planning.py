@@ -87,6 +87,8 @@ def digest(brief: Brief, *, file_hashes: Mapping[str, Sequence[str]], source: Ch
         [[row.sku, row.title, *file_hashes.get(row.sku, ())] for row in brief.products],
         # The stand-in has no bytes before the first render, and the same ones ever after.
         "stand-in" if source.is_built_on_first_load else fingerprint(source),
+        # The brief has their names; what lies behind those may be another file by now.
+        *([[lora.file, lora.trigger_words] for lora in brief.loras]),
     ]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
@@ -117,6 +119,7 @@ def plan(
                 axes=[axis.name for axis in brief.axes],
                 titles={row.sku: row.title for row in brief.products},
                 must_have=list(brief.must_have),
+                loras=[asdict(lora) for lora in brief.loras],
                 created_at=now,
             )
     except IntegrityError:

@@ -15,6 +15,8 @@ from campaigns.toml_lines import KeyPath, locate
 
 _AT_LINE = re.compile(r"(?P<what>.*?) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL)
 _ABSENT: Any = object()
+# What stands in a brief as one table each.
+ARRAYS = ("channels", "loras")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def spelled(path: KeyPath) -> str:
         return "the file"
     if len(path) == 1:
         return str(path[0])
-    if isinstance(path[1], int) and path[0] == "channels":
+    if isinstance(path[1], int) and path[0] in ARRAYS:
         return " ".join(filter(None, (f"[[{path[0]}]] {path[1] + 1}", _dotted(path[2:]))))
     return f"[{path[0]}] {_dotted(path[1:])}"
 

@@ -48,7 +48,10 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What became of an order: a refusal, or facts about the PNG that now stands at the target."""
+    """What became of an order: a refusal, or facts about the PNG that now stands at the target.
+
+    ``dark_box`` (left, top, right, bottom) holds all that is dark in a mask; empty where nothing is.
+    """
 
     refusal: str = ""
     format: str = ""
@@ -57,6 +60,7 @@ class Answer:
     has_alpha: bool = False
     has_icc_profile: bool = False
     lock_pixels: int = 0
+    dark_box: tuple[int, ...] = ()
 
 
 def decode(data: bytes, order: Order) -> Answer:
@@ -139,7 +143,14 @@ def _save_photo(image: Image.Image, order: Order, name: str) -> Answer:
 
 def _save_mask(lock: Image.Image, order: Order, name: str) -> Answer:
     _save(lock, order, None)
-    return Answer(format=name, width=lock.width, height=lock.height, lock_pixels=lock.histogram()[255])
+    dark = lock.point([255 if level < LOCK_THRESHOLD else 0 for level in range(256)])
+    return Answer(
+        format=name,
+        width=lock.width,
+        height=lock.height,
+        lock_pixels=lock.histogram()[255],
+        dark_box=dark.getbbox() or (),
+    )
 
 
 def _save(image: Image.Image, order: Order, profile: bytes | None) -> None:

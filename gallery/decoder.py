@@ -76,7 +76,7 @@ class Decoder:
         with _Deadline(child, self.limits.wall_s) as deadline:
             line = _asked(child, message)
         if line.endswith(b"\n"):
-            return Answer(**json.loads(line))
+            return _answer(line)
         status = self._end()
         target.unlink(missing_ok=True)
         return Answer(refusal=self._reason(is_too_slow=deadline.has_passed or -status in _TIME_SIGNALS))
@@ -147,6 +147,11 @@ class _Deadline:
     def _kill(self) -> None:
         self.has_passed = True
         self._child.kill()
+
+
+def _answer(line: bytes) -> Answer:
+    answer = Answer(**json.loads(line))
+    return dataclasses.replace(answer, dark_box=tuple(answer.dark_box))
 
 
 def _asked(child: subprocess.Popen[bytes], message: bytes) -> bytes:

@@ -45,7 +45,8 @@ class NormalizedImage:
     """An image that was decoded and written anew: a lossless PNG of 8 bits a channel in the scratch folder.
 
     A photo is RGB or straight RGBA and keeps its RGB profile; a mask has one channel of 0 and 255, and
-    ``lock_pixels`` of 255. Sizes are pixels after the EXIF orientation was applied.
+    ``lock_pixels`` of 255; ``dark_box`` (left, top, right, bottom) holds all that is 0, empty where nothing is. Sizes
+    are pixels after the EXIF orientation was applied.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class NormalizedImage:
     has_alpha: bool
     has_icc_profile: bool
     lock_pixels: int
+    dark_box: tuple[int, ...]
     source_name: str
     source_sha256: str
     source_format: str
@@ -274,6 +276,7 @@ def _decoded(decoder: Decoder, data: bytes, *, name: str, target: Path, use: Use
         has_alpha=answer.has_alpha,
         has_icc_profile=answer.has_icc_profile,
         lock_pixels=answer.lock_pixels,
+        dark_box=answer.dark_box,
         source_name=name,
         source_sha256=hashlib.sha256(data).hexdigest(),
         source_format=answer.format,

@@ -5,7 +5,9 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, default_storage
@@ -72,6 +74,52 @@ def put(workspace_id: int, data: bytes, *, suffix: str) -> str:
         default_storage.save(key, ContentFile(data))
     kill_point("after_put")
     return key
+
+
+def put_file(workspace_id: int, path: Path, *, sha256: str, suffix: str) -> str:
+    """Like `put` for a file that may be larger than memory; its hash is known.
+
+    :raises OSError: as `put`.
+    """
+    key = f"{workspace_id}/{sha256}{suffix}"
+    if not (default_storage.exists(key) and default_storage.size(key) == path.stat().st_size):
+        with path.open("rb") as file:
+            default_storage.save(key, File(file))
+    kill_point("after_put")
+    return key
+
+
+def path_of(key: str) -> Path | None:
+    """Where a key's bytes lie on this machine, whether or not they are there; None where storage is elsewhere."""
+    try:
+        return Path(default_storage.path(key))
+    except NotImplementedError:
+        return None
+
+
+@contextmanager
+def on_disk(key: str) -> Iterator[Path]:
+    """A key's bytes as a file of this machine, for as long as the block lasts.
+
+    :raises OSError: nothing is stored there, or it cannot be read.
+    """
+    if (path := path_of(key)) is not None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        fetch(key, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def fetch(key: str, target: IO[bytes]) -> None:
+    """Copy a key's bytes piece by piece.
+
+    :raises OSError: nothing is stored there, or it cannot be read.
+    """
+    with default_storage.open(key) as file:
+        for chunk in file.chunks():
+            target.write(chunk)
 
 
 def read(key: str) -> bytes:

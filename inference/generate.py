@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any, Final, Self
 
 from billing import plan_choice
-from inference import catalog, offers, pricing, queue, styles
+from inference import beginnings, catalog, loras, offers, pricing, queue, styles, trigger_words
 from inference.catalog import CatalogEntry
 from inference.engine.batching import batch_key
+from inference.loras import ChosenLora
 from inference.models import Generation, Render, RenderStatus, StudioDraft
 from inference.pricing import Estimate
 from inference.queue import FLAWED, QueuedRequest
@@ -25,6 +26,8 @@ from inference.requests import JSON, SEED_LIMIT, ImageRequest, Overrides, Size, 
 
 ASPECTS: Final[Mapping[str, Size]] = {"16:9": (16, 9), "1:1": (1, 1), "9:16": (9, 16), "4:5": (4, 5), "3:2": (3, 2)}
 OWN_SIZE: Final = "own"
+# The shape of the base image.
+BASE_SHAPE: Final = "base"
 COUNTS: Final = (1, 2, 3, 4)
 # Somebody sits there and waits: before a campaign of hundreds, their own included.
 PRIORITY: Final = 10
@@ -34,7 +37,10 @@ PRIORITY: Final = 10
 class Settings:
     """The form as a person filled it in. None leaves to the model what it is, and the seed to chance.
 
-    width and height (delivered pixels) count only with the aspect "own".
+    width and height (delivered pixels) count only with the aspect "own". Pictures are named as inference.chosen has
+    them: `base` is begun from as far as `strength` says, or edited where there is a `lock`, in the `box` that was
+    painted over and on the sides by which `extend` makes it larger (both as inference.edits writes them). `control`
+    is a picture whose lines are followed, `look` one whose look is taken up, each with how strongly.
     """
 
     checkpoint: str
@@ -49,6 +55,17 @@ class Settings:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     scheduler: str | None = None
+    base: str = ""
+    strength: float | None = None
+    lock: str = ""
+    box: str = ""
+    extend: str = ""
+    control: str = ""
+    control_kind: str = ""
+    control_scale: float | None = None
+    look: str = ""
+    look_scale: float | None = None
+    loras: tuple[ChosenLora, ...] = ()
 
     def to_json(self) -> dict[str, JSON]:
         """The settings as plain JSON values, every field present."""
@@ -58,15 +75,18 @@ class Settings:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The settings that `to_json` wrote, fields that are gone since left out."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        given = {name: value for name, value in values.items() if name in known}
+        return cls(**given | {"loras": tuple(ChosenLora.from_json(each) for each in given.get("loras", ()))})
 
     def digest(self) -> str:
         """SHA-256 (hex): equal for equal settings."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
 
-def size(settings: Settings, entry: CatalogEntry) -> Size:
+def size(settings: Settings, entry: CatalogEntry, *, base: Size | None = None) -> Size:
     """Delivered (width, height) in pixels: the aspect exactly, as large as the model paints without enlarging.
+
+    :param base: the base image's (width, height), whose shape the aspect "base" takes.
 
     :raises RequestError: there is no such aspect, or a size of one's own lacks a side.
     """
@@ -74,16 +94,22 @@ def size(settings: Settings, entry: CatalogEntry) -> Size:
         if not settings.width or not settings.height:
             raise RequestError("Give the width and the height of your own size in pixels.")
         return settings.width, settings.height
+    if settings.aspect == BASE_SHAPE and base is not None:
+        return _largest(base, entry)
     if settings.aspect not in ASPECTS:
         raise RequestError(f'There is no aspect ratio "{settings.aspect}". Choose one of: {", ".join(ASPECTS)}.')
-    across, down = ASPECTS[settings.aspect]
+    return _largest(ASPECTS[settings.aspect], entry)
+
+
+def _largest(shape: Size, entry: CatalogEntry) -> Size:
+    across, down = shape
     width, height = model_size(entry, width=across, height=down)
     if width * down > height * across:
         return round(height * across / down), height
     return width, round(width * down / across)
 
 
-def requests(settings: Settings, *, seed: int) -> tuple[ImageRequest, ...]:
+def requests(settings: Settings, *, seed: int, workspace_id: int) -> tuple[ImageRequest, ...]:
     """One request for each image; their seeds follow `seed` one by one, so that the first is the same at any count.
 
     :raises RequestError: the settings ask for what the model cannot do; the sentence says what to change.
@@ -91,13 +117,16 @@ def requests(settings: Settings, *, seed: int) -> tuple[ImageRequest, ...]:
     if settings.count not in COUNTS:
         raise RequestError(f"{settings.count} images cannot be made at once. Choose 1 to {COUNTS[-1]}.")
     entry = catalog.entry(settings.checkpoint)
-    width, height = size(settings, entry)
+    begun = beginnings.of(settings, workspace_id=workspace_id)
+    width, height = begun.size or size(settings, entry, base=begun.shape)
+    used = loras.used(settings.loras, workspace_id=workspace_id, entry=entry)
     texts = styles.combine(
         prompt=settings.prompt,
         negative_prompt=settings.negative_prompt,
         style=styles.style(settings.style),
         entry=entry,
     )
+    texts = replace(texts, prompt=trigger_words.join(texts.prompt, [each.trigger_words for each in used]))
     _check_length(settings, texts, entry)
     return tuple(
         image_request(
@@ -107,7 +136,8 @@ def requests(settings: Settings, *, seed: int) -> tuple[ImageRequest, ...]:
             seed=(seed + number) % SEED_LIMIT,
             width=width,
             height=height,
-            **_overrides(settings),
+            product=begun.product,
+            **_overrides(settings) | begun.overrides | {"loras": tuple(each.reference for each in used)},
         )
         for number in range(settings.count)
     )
@@ -125,14 +155,14 @@ def estimate(settings: Settings) -> Estimate:
     )
 
 
-def check(settings: Settings, *, now: datetime) -> None:
+def check(settings: Settings, *, workspace_id: int, now: datetime) -> None:
     """Refuse what a click could not render.
 
     :raises RequestError: the settings ask for what the model cannot do.
     :raises inference.offers.NotOfferedError: the model is not installed here, or no longer offered.
     """
     offers.require_ready(catalog.entry(settings.checkpoint), today=now.date())
-    requests(settings, seed=0 if settings.seed is None else settings.seed)
+    requests(settings, seed=0 if settings.seed is None else settings.seed, workspace_id=workspace_id)
 
 
 def generate(*, workspace_id: int, created_by_id: int, key: str, settings: Settings, now: datetime) -> Generation:
@@ -148,7 +178,8 @@ def generate(*, workspace_id: int, created_by_id: int, key: str, settings: Setti
     barrier = partial(plan_choice.barrier, workspace_id=workspace_id, now=now)
     source = offers.require_ready(entry, today=now.date(), barrier=barrier)
     once = f"studio:{created_by_id}:{key[:64]}:{settings.digest()[:32]}"
-    wanted = requests(settings, seed=_seed_of(once) if settings.seed is None else settings.seed)
+    seed = _seed_of(once) if settings.seed is None else settings.seed
+    wanted = requests(settings, seed=seed, workspace_id=workspace_id)
     generation, _ = queue.enqueue(
         workspace_id=workspace_id,
         key=once,
@@ -181,11 +212,11 @@ def another(render: Render) -> Settings:
 
 
 def remembered(*, workspace_id: int, created_by_id: int) -> Settings | None:
-    """The form as a person left it here, if the model it names still exists."""
+    """The form as a person left it here, if the model it names still exists; without pictures that are gone."""
     draft = StudioDraft.objects.filter(workspace_id=workspace_id, created_by_id=created_by_id).first()
     if draft is None or draft.settings.get("checkpoint") not in catalog.load():
         return None
-    return Settings.from_json(draft.settings)
+    return beginnings.without_lost(Settings.from_json(draft.settings), workspace_id=workspace_id)
 
 
 def remember(*, workspace_id: int, created_by_id: int, settings: Settings) -> None:
@@ -214,7 +245,9 @@ def _check_length(settings: Settings, texts: styles.Combined, entry: CatalogEntr
     ):
         if len(typed.strip()) <= limit < len(text):
             over = len(text) - limit
-            raise RequestError(f"With the words of its style, the {name} is too long. Shorten it by {over} characters.")
+            raise RequestError(
+                f"With the words of its style and LoRAs, the {name} is too long. Shorten it by {over} characters."
+            )
 
 
 def _seed_of(key: str) -> int:

@@ -5,6 +5,7 @@ A render knows its frozen request, its hold line and its asset; who asked, and f
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 
 class RenderStatus(models.TextChoices):
@@ -88,6 +89,59 @@ class StudioDraft(models.Model):
 
     def __str__(self) -> str:
         return f"draft of {self.created_by_id} in {self.workspace_id}"
+
+
+class LoraStatus(models.TextChoices):
+    RECEIVED = "received"
+    QUARANTINED = "quarantined"
+    CLEAN = "clean"
+    REFUSED = "refused"
+
+
+class Lora(models.Model):
+    """A LoRA of a workspace's own: a file, the words that call it up, and the checkpoints that it fits.
+
+    Only a clean one may be used. inference.loras and inference.lora_intake are the only writers of its status.
+    """
+
+    workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="loras")
+    created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="loras")
+    status = models.CharField(max_length=11, choices=LoraStatus, default=LoraStatus.RECEIVED)
+    name = models.CharField(max_length=60)
+    trigger_words = models.CharField(max_length=200, blank=True, help_text="with commas between them")
+    note = models.CharField(max_length=300, blank=True, help_text="where it comes from, and under which license")
+    file_name = models.CharField(max_length=255)
+    size_bytes = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    storage_key = models.CharField(max_length=160, blank=True)
+    style = models.CharField(max_length=5, blank=True, help_text="how its tensors are called: kohya, peft, xlabs")
+    family = models.CharField(max_length=10, blank=True, help_text="of the checkpoints that it fits")
+    parts = models.JSONField(default=list, help_text="what it changes: unet, transformer, text_encoder …")
+    least_rank = models.PositiveIntegerField(default=0)
+    rank = models.PositiveIntegerField(default=0, help_text="the greatest of its layers")
+    fits = models.JSONField(default=list, help_text="slugs of the checkpoints that it was found to fit")
+    refusal = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    archived_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                "workspace", Lower("name"), condition=~Q(status=LoraStatus.REFUSED), name="lora_name_once"
+            ),
+            models.UniqueConstraint(
+                fields=("workspace", "sha256"), condition=Q(status=LoraStatus.CLEAN), name="lora_clean_once"
+            ),
+            models.CheckConstraint(condition=Q(status__in=LoraStatus.values), name="lora_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status=LoraStatus.CLEAN) | (~Q(storage_key="") & Q(rank__gt=0)), name="lora_clean_is_read"
+            ),
+        )
+        indexes = (models.Index(fields=("workspace", "-created_at", "-id"), name="lora_newest"),)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Worker(models.Model):

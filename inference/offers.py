@@ -9,7 +9,7 @@ from typing import Final, Literal
 from django.conf import settings
 
 from inference import catalog
-from inference.catalog import CatalogEntry
+from inference.catalog import CatalogEntry, addon_sources
 from inference.catalog.sources import CheckpointMissingError, CheckpointSource, CheckpointUnreadableError, resolve
 
 OfferState = Literal["ready", "locked", "missing", "broken", "coming", "retired"]
@@ -100,3 +100,13 @@ def require_ready(entry: CatalogEntry, *, today: date, barrier: Barrier = for_ev
     if not offer.is_ready:
         raise NotOfferedError(offer.sentence)
     return source_of(entry)
+
+
+def installed_controls(entry: CatalogEntry) -> tuple[str, ...]:
+    """The kinds of a picture's maps that a model can follow here."""
+    return addon_sources.installed_controls(entry, data_dir=settings.STUDIO_DATA)
+
+
+def takes_look(entry: CatalogEntry) -> bool:
+    """Whether a model can take up the look of a picture here."""
+    return addon_sources.has_look(entry, data_dir=settings.STUDIO_DATA)

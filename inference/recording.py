@@ -12,7 +12,7 @@ from typing import Any
 from billing import clock
 from billing.kill_points import kill_point
 from gallery import library, renditions, storage
-from inference import pricing, queue
+from inference import addons, pricing, queue
 from inference.catalog.sources import CheckpointSource, fingerprint
 from inference.engine.batching import BatchKey
 from inference.engine.interface import RenderEngine
@@ -60,6 +60,7 @@ class Recorder:
         """How the pictures of this batch were made. Asked once there is one: only then the checkpoint must be there."""
         return {
             "checkpoint_sha256": fingerprint(self._source) if self._source.folder.is_dir() else "",
+            **({"adapters_sha256": adapters} if (adapters := addons.fingerprints(self._key)) else {}),
             "family": self._source.family,
             "painted_width": self._key.width,
             "painted_height": self._key.height,

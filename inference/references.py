@@ -12,7 +12,7 @@ ANCHORS: Final = (
     *("center", "top", "bottom", "left", "right"),
     *("top-left", "top-right", "bottom-left", "bottom-right"),
 )
-ControlKind = Literal["canny", "depth", "pose", "lineart"]
+ControlKind = Literal["canny", "lineart"]
 InitialUse = Literal["img2img", "upscale"]
 # Beyond this a LoRA tears the picture apart, whoever trained it.
 LORA_WEIGHT_LIMIT = 2.0
@@ -51,19 +51,42 @@ class Frame:
         if min(self.x, self.y) < 0 or min(self.width, self.height) < 1:
             raise RequestError("The part to paint lies outside of the picture. Mark it again.")
 
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom; right and bottom exclusive."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offset:
+    """Where the top left corner of a picture lies on a canvas that was extended around it, in delivered pixels."""
+
+    x: int
+    y: int
+
+    def __post_init__(self) -> None:
+        if min(self.x, self.y) < 0:
+            raise RequestError("A picture is extended by 0 pixels or more on each side. Correct the numbers.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProductReference:
     """What is kept, and painted around: a photo and its lock mask, by storage key of the normalized files.
 
     placement None keeps it in place. A picture that is edited is its own product, locked wherever it is not painted
-    over; `frame` is then what is painted anew, None for all of it.
+    over; `frame` is then what is painted anew, and `offset` where it lies on a canvas that is larger than it. Both are
+    None for a product.
     """
 
     photo: str
     lock_mask: str
     placement: Placement | None = None
     frame: Frame | None = None
+    offset: Offset | None = None
+
+    def __post_init__(self) -> None:
+        if self.placement is not None and (self.frame or self.offset):
+            raise RequestError("A picture that is edited stays where it is. Leave the placement out.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +117,7 @@ class LoraReference:
 
 @dataclass(frozen=True, kw_only=True)
 class ControlReference:
-    """A picture whose edges, depth or pose is followed, by storage key, from `start` to `end` (shares of the steps)."""
+    """A picture whose edges or lines are followed, by storage key, from `start` to `end` (shares of the steps)."""
 
     kind: str
     image: str

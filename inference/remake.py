@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 
 from gallery.models import Asset, AssetOrigin
-from inference import catalog
+from inference import addons, catalog
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
-from inference.engine.batching import batch_key
-from inference.engine.interface import RenderEngine
+from inference.engine.batching import BatchKey, batch_key
+from inference.engine.interface import Addons, RenderEngine
 from inference.finishing import engine_input, finish, prepare
 from inference.requests import ImageRequest
 
@@ -36,7 +36,7 @@ def remake(*, asset_id: int, engine: RenderEngine) -> Remade:
     """Paint an image again, in a batch of its own padded to the size it was painted in.
 
     :raises gallery.models.Asset.DoesNotExist: there is no such image.
-    :raises NotRemadeError: it was not painted here, or its checkpoint is another one by now.
+    :raises NotRemadeError: it was not painted here, or its checkpoint is another one by now, or a file of it is gone.
     :raises inference.catalog.sources.CheckpointMissingError: its checkpoint is not installed.
     """
     asset = Asset.objects.get(pk=asset_id)
@@ -51,6 +51,7 @@ def remake(*, asset_id: int, engine: RenderEngine) -> Remade:
         key,
         [engine_input(prepared, seed=request.seed)],
         source=source,
+        addons=_addons(key),
         batch_size=recipe["batch_size"],
         on_progress=lambda progress: None,
         should_stop=lambda: False,
@@ -61,6 +62,13 @@ def remake(*, asset_id: int, engine: RenderEngine) -> Remade:
         is_identical=hashlib.sha256(data).hexdigest() == asset.sha256,
         differs=_differences(recipe, engine),
     )
+
+
+def _addons(key: BatchKey) -> Addons:
+    try:
+        return addons.of(key)
+    except addons.MissingFileError as error:
+        raise NotRemadeError(str(error)) from error
 
 
 def _source(checkpoint: str, recipe: Mapping[str, Any]) -> CheckpointSource:

@@ -38,7 +38,7 @@ _Frozen = TypeVar("_Frozen")
 _TASK_WORDS: Mapping[RenderTask, str] = {
     "text2img": "draw from a text alone",
     "img2img": "begin from a picture",
-    "inpaint": "paint around a product",
+    "inpaint": "paint around what is kept",
     "upscale": "make a picture larger",
 }
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number"}
@@ -76,6 +76,12 @@ class ImageRequest:
         if self.product is not None:
             return "inpaint"
         return "text2img" if self.initial is None else self.initial.use
+
+    @property
+    def painted_size(self) -> Size:
+        """Delivered (width, height) of what is painted: all of the image, or the part that is edited."""
+        frame = None if self.product is None else self.product.frame
+        return (self.width, self.height) if frame is None else (frame.width, frame.height)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ class ImageRequest:
 # Fields that came later, and what says nothing in each: without them, requests keep the digests that recipes hold.
 _SINCE: Mapping[str, Mapping[str, Any]] = {
     "request": {"initial": None, "clip_skip": 0, "loras": (), "control": None, "look": None},
-    "product": {"frame": None},
+    "product": {"frame": None, "offset": None},
 }
 
 
@@ -155,7 +161,6 @@ def image_request(
     if unknown := sorted(set(overrides) - set(Overrides.__annotations__)):
         known = ", ".join(Overrides.__annotations__)
         raise RequestError(f'There is no setting "{unknown[0]}". A request can set: {known}.')
-    settings = {**_as_dict(entry.defaults), **{name: _plain(value) for name, value in overrides.items()}}
     request = ImageRequest.from_json(
         {
             "checkpoint": entry.slug,
@@ -164,11 +169,12 @@ def image_request(
             "seed": seed,
             "width": width,
             "height": height,
-            **settings,
+            "product": product,
+            **vars(entry.defaults),
+            **overrides,
         }
     )
-    if product is not None:
-        request = dataclasses.replace(request, product=product)
+    _check_frame(request)
     _check_text(entry, request)
     _check_capabilities(entry, request)
     _check_numbers(entry, request)
@@ -178,8 +184,20 @@ def image_request(
 def model_size(entry_or_sizes: CatalogEntry | Sequence[Size], *, width: int, height: int) -> Size:
     """The (width, height) in pixels at which the model paints: the size whose aspect is nearest, by log ratio."""
     sizes = entry_or_sizes.sizes if isinstance(entry_or_sizes, CatalogEntry) else entry_or_sizes
+    return _nearest(tuple(sizes), width, height)
+
+
+# A launch asks for thousands of images in a handful of shapes.
+@functools.lru_cache(maxsize=256)
+def _nearest(sizes: tuple[Size, ...], width: int, height: int) -> Size:
     aspect = math.log(width / height)
     return min(sizes, key=lambda size: abs(math.log(size[0] / size[1]) - aspect))
+
+
+def _check_frame(request: ImageRequest) -> None:
+    frame = None if request.product is None else request.product.frame
+    if frame and (frame.x + frame.width > request.width or frame.y + frame.height > request.height):
+        raise RequestError("The part to paint lies outside of the picture. Mark it again.")
 
 
 def _check_text(entry: CatalogEntry, request: ImageRequest) -> None:
@@ -194,8 +212,9 @@ def _check_text(entry: CatalogEntry, request: ImageRequest) -> None:
 def _check_capabilities(entry: CatalogEntry, request: ImageRequest) -> None:
     for name, is_asked, words in (
         (request.task, True, _TASK_WORDS[request.task]),
+        ("outpaint", request.product is not None and request.product.offset is not None, "extend a picture"),
         ("lora", bool(request.loras), "take LoRAs"),
-        ("control", request.control is not None, "follow the edges or depth of a picture"),
+        ("control", request.control is not None, "follow the lines of a picture"),
         ("ip_adapter", request.look is not None, "take up the look of a picture"),
         ("clip_skip", bool(request.clip_skip), "skip layers of its text encoder (CLIP skip)"),
     ):
@@ -276,13 +295,6 @@ def _checked(kind: Any, value: Any, name: str) -> Any:
     if type(value) not in accepted:
         raise RequestError(f'The field "{name}" is {value!r}; it must be {_KINDS[wanted]}.')
     return value
-
-
-def _plain(value: Any) -> Any:
-    """A reference, or several, as plain values; anything else as it is."""
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    return _as_dict(value) if dataclasses.is_dataclass(value) else value
 
 
 def _as_dict(frozen: Any) -> dict[str, Any]:

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from billing import clock
 from billing.kill_points import kill_point
-from inference import catalog, product_lock, queue
+from inference import addons, catalog, product_lock, queue
 from inference.catalog.sources import CheckpointSource, resolve
 from inference.engine.batching import BatchKey, batch_key
 from inference.engine.interface import EngineError, Progress, RenderEngine, Stopped
 from inference.finishing import Master, Prepared, engine_input, finish, prepare
 from inference.heartbeat import Heartbeat
 from inference.models import Worker
+from inference.pictures import PictureError
 from inference.queue import Claimed, ClaimedBatch, StaleAttemptError
 from inference.recording import Recorder
 from inference.requests import TRIES, retry_seed
@@ -217,12 +218,16 @@ class Runner:
         return flawed
 
     def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:
-        """Read and place the product; a render whose product cannot be used fails alone."""
+        """Read what it shows; a render whose product or picture cannot be used fails alone."""
         try:
             return _Work(render=render, prepared=prepare(render.request, key))
         except product_lock.LockError as error:
             unsettled.pop(render.id)
             self._end(render, code="product", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
+            return None
+        except PictureError as error:
+            unsettled.pop(render.id)
+            self._end(render, code="picture", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
             return None
 
     def _paint(
@@ -255,6 +260,7 @@ class Runner:
             key,
             [engine_input(work.prepared, seed=work.seed) for work in works],
             source=source,
+            addons=addons.of(key),
             batch_size=self._batch_size(source.slug),
             on_progress=report,
             should_stop=lambda: self.is_stopping or pulse.is_lost,

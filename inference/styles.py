@@ -86,12 +86,13 @@ def combine(*, prompt: str, negative_prompt: str, style: Style, entry: CatalogEn
 
 def _join(typed: str, words: str) -> str:
     typed = typed.strip()
-    missing = [word for word in words.split(", ") if word and not _stands_in(word, typed)]
+    missing = [word for word in words.split(", ") if word and not stands_in(word, typed)]
     # A sentence's full stop would cut the style off from it.
     return ", ".join(part for part in (typed.rstrip(" .,;") if missing else typed, *missing) if part)
 
 
-def _stands_in(word: str, text: str) -> bool:
+def stands_in(word: str, text: str) -> bool:
+    """Whether a word or a few are in a text as they are, capitals aside."""
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from billing import clock, ledger
 from billing.kill_points import kill_point
 from gallery import storage
-from inference import comparisons, previews, queue
+from inference import comparisons, lora_intake, previews, queue
 from inference.engine.interface import RenderEngine
 from inference.runner import Runner
 
@@ -76,6 +76,24 @@ def _jumped_ahead(now: datetime) -> bool:
 def compare(asset_id: int) -> None:
     """Make the difference view of an image that somebody is about to look at."""
     comparisons.make(asset_id=asset_id, now=clock.now())
+
+
+@shared_task(name="inference.check_lora")
+def check_lora(lora_id: int) -> None:
+    """Decide about a LoRA that was uploaded."""
+    lora_intake.admit(lora_id=lora_id, now=clock.now())
+
+
+@shared_task(name="inference.check_lora_again")
+def check_lora_again(lora_id: int) -> None:
+    """Find anew which models a LoRA fits."""
+    lora_intake.check_again(lora_id=lora_id, now=clock.now())
+
+
+@shared_task(name="inference.check_waiting_loras")
+def check_waiting_loras() -> None:
+    """Decide about LoRAs whose message was lost."""
+    lora_intake.sweep(now=clock.now())
 
 
 def make_engine() -> RenderEngine:

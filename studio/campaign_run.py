@@ -24,7 +24,7 @@ from campaigns.models import Campaign, Photo
 from campaigns.photos import ExaminedPhoto
 from campaigns.planning import PhotoSize
 from campaigns.slugs import slug
-from inference import catalog, eta
+from inference import catalog, eta, loras
 from inference.catalog import CatalogEntry
 from inference.catalog.sources import CheckpointMissingError, CheckpointSource, CheckpointUnreadableError
 from inference.models import Batch
@@ -84,7 +84,7 @@ def preview(path: Path, *, workspace: Workspace, scratch: Path) -> Preview:
 
     :raises BAD_INPUT_ERRORS: in sentences for the person asking.
     """
-    brief = briefs.load(path)
+    brief = briefs.load(path, loras=loras.known(workspace_id=workspace.pk))
     entry = catalog.entry(brief.checkpoint)
     source = planning.source_of(entry)
     examined = photos.examine(brief.products, scratch=scratch)

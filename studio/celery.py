@@ -49,6 +49,7 @@ def _configure() -> None:
             "sweep": {"task": "inference.sweep", "schedule": SWEEP_INTERVAL_S},
             "reconcile": {"task": "inference.reconcile", "schedule": SWEEP_INTERVAL_S * 12},
             "masks": {"task": "campaigns.make_missing_masks", "schedule": SWEEP_INTERVAL_S * 6},
+            "loras": {"task": "inference.check_waiting_loras", "schedule": SWEEP_INTERVAL_S * 6},
             "renditions": {"task": "gallery.make_missing_renditions", "schedule": SWEEP_INTERVAL_S * 6},
         },
         beat_schedule_filename=str(settings.STUDIO_DATA / "beat"),

@@ -82,7 +82,8 @@ def _refusal(settings: Settings, *, workspace_id: int, now: datetime) -> str:
     if not offer.is_ready:
         return offer.sentence
     try:
-        generate.requests(settings if settings.prompt.strip() else _described(settings), seed=0)
+        asked = settings if settings.prompt.strip() else _described(settings)
+        generate.requests(asked, seed=0, workspace_id=workspace_id)
     except RequestError as error:
         return str(error)
     return ""

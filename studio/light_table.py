@@ -19,7 +19,7 @@ from campaigns import places, proofing
 from campaigns.places import Place, Version
 from campaigns.proofing import Likeness, Line, Proof
 from gallery.models import Asset, Decision, Rendition, RenditionKind, Review, ReviewStatus
-from inference import catalog
+from inference import catalog, loras
 from studio.ids import object_id
 from studio.models import Membership, User
 from studio.permissions import Action, roles_that
@@ -100,6 +100,7 @@ class Facts:
     versions: list[Version]
     history: list[Decision]
     model_name: str
+    lora_words: str
     mask_words: str
 
     @property
@@ -161,6 +162,7 @@ def facts(asset: Asset) -> Facts:
         versions=places.versions(place) if place else [],
         history=history(asset),
         model_name=model_name(asset),
+        lora_words=_lora_words(asset),
         mask_words=_mask_words(place),
     )
 
@@ -223,6 +225,13 @@ def model_name(asset: Asset) -> str:
         return catalog.entry(slug).name
     except LookupError:
         return str(slug)
+
+
+def _lora_words(asset: Asset) -> str:
+    """The LoRAs that it was made with, each with its weight."""
+    made_with = asset.recipe.get("request", {}).get("loras", ())
+    names = loras.names([each["file"] for each in made_with]) if made_with else {}
+    return ", ".join(f"{names.get(each['file'], 'one that is gone')} × {each['weight']:g}" for each in made_with)
 
 
 def has_no_second_reviewer(workspace_id: int, user_id: int) -> bool:

@@ -18,6 +18,7 @@ from studio.views import (
     health,
     home,
     invitations,
+    loras,
     members,
     metrics,
     notifications,
@@ -28,6 +29,7 @@ from studio.views import (
     projects,
     review,
     studio,
+    studio_pictures,
     studio_results,
     style,
     workspaces,
@@ -125,6 +127,13 @@ FILES: Final = (
         name="photo_file",
         access=VIEW,
         objects=("photo",),
+    ),
+    Route(
+        path="pictures/<slug:picture>/<slug:kind>/",
+        view=files.picture_file,
+        name="picture_file",
+        access=VIEW,
+        objects=("picture",),
     ),
 )
 
@@ -315,9 +324,38 @@ PRODUCTION: Final = (
     Route(path="production/cancel/", view=production.cancel, name="production_cancel", access=MANAGE_FORM),
 )
 
+# The pictures that the Studio's form names.
+PICTURES: Final = tuple((name, "picture") for name in ("base", "lock", "control", "look"))
+
 STUDIO: Final = (
-    Route(path="studio/", view=studio.studio, name="studio", access=VIEW_PRODUCE_FORM),
-    Route(path="studio/estimate/", view=studio.estimate, name="studio_estimate", access=PRODUCE_POST),
+    Route(
+        path="studio/",
+        view=studio.studio,
+        name="studio",
+        access=VIEW_PRODUCE_FORM,
+        body=(("lora", "lora"), ("base", "picture"), ("lock", "picture")),
+    ),
+    Route(
+        path="studio/estimate/",
+        view=studio.estimate,
+        name="studio_estimate",
+        access=PRODUCE_POST,
+        body=(("lora", "lora"), ("base", "picture"), ("lock", "picture")),
+    ),
+    Route(
+        path="studio/references/",
+        view=studio_pictures.references,
+        name="studio_references",
+        access=PRODUCE_POST,
+        body=(("chosen", "picture"), *PICTURES),
+    ),
+    Route(
+        path="studio/edit/<slug:picture>/",
+        view=studio_pictures.edit,
+        name="studio_edit",
+        access=PRODUCE_FORM,
+        objects=("picture",),
+    ),
     Route(path="studio/poll/", view=studio_results.poll, name="studio_poll", access=VIEW),
     Route(path="studio/compare/", view=studio_results.compare, name="studio_compare", access=VIEW),
     Route(
@@ -347,6 +385,41 @@ STUDIO: Final = (
         name="preview_file",
         access=VIEW,
         objects=("render",),
+    ),
+)
+
+LORAS: Final = (
+    Route(path="loras/", view=loras.overview, name="loras", access=VIEW),
+    Route(path="loras/add/", view=loras.add, name="loras_add", access=PRODUCE_POST),
+    Route(path="loras/checks/", view=loras.checks, name="loras_checks", access=VIEW),
+    Route(path="loras/<int:lora_id>/", view=loras.lora, name="lora", access=VIEW_PRODUCE_FORM, objects=("lora",)),
+    Route(
+        path="loras/<int:lora_id>/archive/",
+        view=loras.archive,
+        name="lora_archive",
+        access=PRODUCE_POST,
+        objects=("lora",),
+    ),
+    Route(
+        path="loras/<int:lora_id>/restore/",
+        view=loras.restore,
+        name="lora_restore",
+        access=PRODUCE_POST,
+        objects=("lora",),
+    ),
+    Route(
+        path="loras/<int:lora_id>/check/",
+        view=loras.check_again,
+        name="lora_check",
+        access=PRODUCE_POST,
+        objects=("lora",),
+    ),
+    Route(
+        path="loras/<int:lora_id>/dismiss/",
+        view=loras.dismiss,
+        name="lora_dismiss",
+        access=PRODUCE_POST,
+        objects=("lora",),
     ),
 )
 
@@ -559,6 +632,7 @@ ROUTES: Final = (
     *CAMPAIGNS,
     *FILES,
     *GENERAL,
+    *LORAS,
     *REVIEW,
     *GALLERY,
     *PROJECTS,

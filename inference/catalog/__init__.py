@@ -11,7 +11,9 @@ from types import MappingProxyType
 
 from inference.catalog.entry import (
     CAPABILITIES,
+    CONTROLS,
     SCHEDULERS,
+    Addon,
     CatalogEntry,
     CatalogError,
     Defaults,
@@ -24,7 +26,9 @@ from inference.catalog.entry import (
 
 __all__ = [
     "CAPABILITIES",
+    "CONTROLS",
     "SCHEDULERS",
+    "Addon",
     "CatalogEntry",
     "CatalogError",
     "Defaults",

@@ -32,6 +32,8 @@ CAPABILITIES = frozenset(
         *("negative_prompt", "seed", "guidance", "schedulers", "clip_skip", "native_styles"),
     )
 )
+# The maps of a picture that a ControlNet can be asked to follow; inference.annotators draws each of them.
+CONTROLS = ("canny", "lineart")
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Sides must be whole for the VAE (8 px a latent cell) and, for FLUX, for its 2 × 2 cells packed as one.
 SIZE_STEP_PX: Mapping[Family, int] = {"sd": 8, "sdxl": 8, "flux": 16}
@@ -50,6 +52,14 @@ class Source:
     repo: str | None
     revision: str | None
     folder: str | None
+
+
+@dataclass(frozen=True)
+class Addon:
+    """A ControlNet or an IP-Adapter: its folder in the data folder's `adapters/`, and the repository it is from."""
+
+    folder: str
+    repo: str
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,8 @@ class CatalogEntry:
     limits: Limits
     tier: Tier
     prices: tuple[Price, ...]
+    controls: Mapping[str, Addon]
+    look: Addon | None
     config_folder: str | None
     available_from: date | None
     retired_on: date | None
@@ -218,6 +230,8 @@ def _read(table: _Table) -> CatalogEntry:
         limits=_read_limits(table.table("limits")),
         tier=cast(Tier, table.choice("tier", get_args(Tier))),
         prices=tuple(_read_price(each, version) for version, each in enumerate(table.tables("prices"), start=1)),
+        controls=_read_controls(table),
+        look=_read_addon(table.table("look")) if "look" in table.fields() else None,
         config_folder=table.optional_text("config_folder"),
         available_from=table.optional_date("available_from"),
         retired_on=table.optional_date("retired_on"),
@@ -276,6 +290,21 @@ def _read_limits(table: _Table) -> Limits:
     )
     table.refuse_rest()
     return limits
+
+
+def _read_controls(table: _Table) -> Mapping[str, Addon]:
+    if "controls" not in table.fields():
+        return MappingProxyType({})
+    controls = table.table("controls")
+    if unknown := [kind for kind in controls.fields() if kind not in CONTROLS]:
+        raise controls.error(unknown[0], f"is no control; choose from: {', '.join(CONTROLS)}")
+    return MappingProxyType({kind: _read_addon(controls.table(kind)) for kind in controls.fields()})
+
+
+def _read_addon(table: _Table) -> Addon:
+    addon = Addon(folder=table.text("folder", pattern=SLUG), repo=table.text("repo"))
+    table.refuse_rest()
+    return addon
 
 
 def _read_price(table: _Table, version: int) -> Price:

@@ -48,23 +48,26 @@ def facts(path: Path) -> FileFacts:
 
     :raises SingleFileError: it is damaged, or no Stable Diffusion 1.5, 2 or XL checkpoint.
     """
-    shapes = _shapes(path)
+    read = shapes(path)
     for prefix, family in TEXT_ENCODERS.items():
-        if FIRST_LAYER in shapes and any(key.startswith(prefix) for key in shapes):
-            shape = shapes[FIRST_LAYER]
+        if FIRST_LAYER in read and any(key.startswith(prefix) for key in read):
+            shape = read[FIRST_LAYER]
             if len(shape) != 4:
                 raise SingleFileError(f"has a first layer of shape {list(shape)}; only whole checkpoints can run.")
             return FileFacts(family, shape[1])
     for prefix, what in OTHERS.items():
-        if any(key.startswith(prefix) for key in shapes):
+        if any(key.startswith(prefix) for key in read):
             raise SingleFileError(what)
-    if FIRST_LAYER in shapes:
+    if FIRST_LAYER in read:
         raise SingleFileError("holds a U-Net without its text encoder. Take the full checkpoint.")
     raise SingleFileError("is no Stable Diffusion 1.5, 2 or XL checkpoint; only those run from one file.")
 
 
-def _shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
-    """Tensor name → shape."""
+def shapes(path: Path) -> Mapping[str, tuple[int, ...]]:
+    """Tensor name → shape of any safetensors file of a checkpoint.
+
+    :raises SingleFileError: it is damaged.
+    """
     try:
         with path.open("rb") as file:
             [length] = struct.unpack("<Q", file.read(8))

@@ -203,6 +203,17 @@ def fingerprint(source: CheckpointSource) -> str:
     return _fingerprints[key]
 
 
+def folder_fingerprint(folder: Path) -> str:
+    """The same over a folder beside the checkpoint, such as a ControlNet's."""
+    paths = sorted({path for pattern in WEIGHTS for path in folder.rglob(pattern)})
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
+    stamps = tuple((name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items())
+    key = (folder, None, stamps)
+    if key not in _fingerprints:
+        _fingerprints[key] = _hash_files(files)
+    return _fingerprints[key]
+
+
 def _hash_files(files: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for name, path in files.items():

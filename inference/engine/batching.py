@@ -70,8 +70,9 @@ def _digest(key: BatchKey) -> str:
 
 
 def batch_key(request: ImageRequest, sizes: Sequence[Size]) -> BatchKey:
-    """The key of a request, at that of the model's (width, height) sizes whose aspect is nearest to the delivery's."""
-    width, height = model_size(sizes, width=request.width, height=request.height)
+    """The key of a request, at that of the model's (width, height) sizes whose aspect is nearest to what is painted."""
+    across, down = request.painted_size
+    width, height = model_size(sizes, width=across, height=down)
     return BatchKey(
         checkpoint=request.checkpoint,
         task=request.task,

@@ -122,7 +122,7 @@ def load(source: CheckpointSource, *, device: torch.device) -> LoadedCheckpoint:
     The VAE is float32 everywhere. The starter's tiny stand-in is made first where it is missing.
     Raises CorruptCheckpointError.
     """
-    _be_quiet()
+    be_quiet()
     if source.is_built_on_first_load and not source.folder.exists():
         tiny.build_sd(source.folder)
     family = FAMILIES[source.family]
@@ -184,7 +184,7 @@ def _refuse_unread_weights(part: torch.nn.Module, name: str, files: CheckpointFi
             raise CorruptCheckpointError(f"{where} lacks the weight {weight}. Copy the checkpoint again.")
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """Progress bars and advice for notebooks have no place in a worker's log."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()

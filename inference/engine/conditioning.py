@@ -6,21 +6,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 
+from inference.engine import loras
 from inference.engine.batching import LoraKey
 from inference.engine.checkpoint import LoadedCheckpoint
+from inference.engine.counters import Counters
 from inference.engine.families.family import TextEmbedding
 from inference.engine.look import LookEmbedding
 from inference.engine.loras import Adapters, Lora
-from inference.engine.loras import read as read_lora
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels
@@ -60,13 +61,15 @@ class Texts:
 class Conditioning:
     """The encodings of one loaded checkpoint. None draws random numbers: what is kept equals what is made again."""
 
-    def __init__(self, checkpoint: LoadedCheckpoint) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, counters: Counters | None = None) -> None:
         self._checkpoint = checkpoint
+        self._counters = counters or Counters()
         self._texts: _Kept[TextEmbedding] = _Kept(KEPT_TEXTS_BYTES)
         self._latents: _Kept[torch.Tensor] = _Kept(KEPT_PICTURES_BYTES)
         self._loras: _Kept[Lora] = _Kept(KEPT_LORAS_BYTES)
         self._looks: _Kept[LookEmbedding] = _Kept(KEPT_LOOKS_BYTES)
         self._adapters = Adapters()
+        self._acting: tuple[LoraKey, ...] = ()
         self._on_texts: tuple[LoraKey, ...] = ()
 
     def use_loras(self, keys: Sequence[LoraKey], files: Sequence[Path]) -> None:
@@ -74,14 +77,26 @@ class Conditioning:
 
         :raises IncompatibleLoraError: one of them does not fit the checkpoint; none acts then.
         """
+        if tuple(keys) == self._acting:
+            return
         self._adapters.use([])
+        self._acting = self._on_texts = ()
         pairs = [
-            (key, self._loras.get(key.file, partial(read_lora, path, self._checkpoint.own)))
+            (key, self._loras.get(key.file, partial(self._read_lora, path)))
             for key, path in zip(keys, files, strict=True)
         ]
         self._adapters.use([(lora, key.weight) for key, lora in pairs])
         # What these change a text into is not what others would.
         self._on_texts = tuple(key for key, lora in pairs if lora.changes_texts)
+        self._acting = tuple(keys)
+        self._counters.lora_switches += bool(pairs)
+
+    def _read_lora(self, path: Path) -> Lora:
+        return loras.read(path, self._checkpoint.own, self._layers)
+
+    @cached_property
+    def _layers(self) -> Mapping[str, torch.nn.Module]:
+        return loras.layers(self._checkpoint.own)
 
     def texts(self, prompt: str, negative_prompt: str, clip_skip: int) -> Texts:
         """The embeddings of an image's two texts, the shorter one lengthened by nothing; of one where that is all."""
@@ -103,9 +118,11 @@ class Conditioning:
     def _text(
         self, kind: str, text: str, clip_skip: int, encode: Callable[[Any, str, int], TextEmbedding]
     ) -> TextEmbedding:
-        return self._texts.get(
-            (kind, text, clip_skip, self._on_texts), lambda: encode(self._checkpoint.own, text, clip_skip)
-        )
+        def make() -> TextEmbedding:
+            self._counters.text_encodings += 1
+            return encode(self._checkpoint.own, text, clip_skip)
+
+        return self._texts.get((kind, text, clip_skip, self._on_texts), make)
 
     def latents(self, image: Pixels) -> torch.Tensor:
         """Latents (1, C, H/8, W/8) of an image uint8 (H, W, 3).
@@ -133,6 +150,7 @@ class Conditioning:
         return self._looks.get((folder, picture.shape, digest), lambda: adapter.embed(picture))
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        self._counters.picture_encodings += 1
         vae: Any = self._checkpoint.own.vae
         mode = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode()
         scaled: torch.Tensor = (mode - _shift(vae)) * vae.config.scaling_factor

@@ -32,6 +32,7 @@ from inference.engine import checkpoint as checkpoints
 from inference.engine.batching import BatchKey
 from inference.engine.checkpoint import LoadedCheckpoint
 from inference.engine.conditioning import Conditioning, Texts, decode
+from inference.engine.counters import Counters
 from inference.engine.denoise import denoise, encode, pad, read_texts, steering
 from inference.engine.interface import (
     NO_ADDONS,
@@ -92,6 +93,7 @@ class Engine:
         self._checkpoint: LoadedCheckpoint | None = None
         self._conditioning: Conditioning | None = None
         self._preview: Preview | None = None
+        self._counters = Counters()
         torch.set_num_threads(self._threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling fresh memory is for finding bugs in operators; it costs time on every tensor.
@@ -110,6 +112,11 @@ class Engine:
     def loaded(self) -> str | None:
         """The slug of the checkpoint in memory, or None."""
         return None if self._checkpoint is None else self._checkpoint.source.slug
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done so far: a copy."""
+        return replace(self._counters)
 
     def versions(self) -> dict[str, str]:
         """Libraries, and on a CPU its instruction set and the threads: what may change the bytes of a recipe."""
@@ -160,12 +167,14 @@ class Engine:
             # What is shown belongs to all inputs: where they are painted in several passes, nothing is.
             previews = partial(preview.pictures, first=len(group)) if len(groups) == 1 else _no_previews
             with torch.inference_mode(), self._memory_faults(batch, partial(_try_step, paint, part, of_group)):
+                self._counters.passes += 1
                 latents = paint(part, of_group, previews=previews)
             batch.on_progress(Progress("decode", decoded, len(batch.inputs)))
             for index, each in zip(group, latents, strict=False):  # the padding is not decoded
                 with torch.inference_mode(), self._memory_faults(batch):
                     picture = decode(checkpoint.own.vae, each)
                 decoded += 1
+                self._counters.decoded += 1
                 batch.on_progress(Progress("decode", decoded, len(batch.inputs)))
                 if picture is None:
                     broken.append(index)
@@ -201,8 +210,9 @@ class Engine:
         try:
             with torch.inference_mode(), checkpoint.in_float32():
                 # What is kept of texts and pictures was made in half precision.
-                conditioning = Conditioning(checkpoint)
+                conditioning = Conditioning(checkpoint, self._counters)
                 texts = read_texts(alone.key, alone.inputs, conditioning, alone.on_progress)
+                self._counters.passes += 1
                 latents = _paint(alone, texts, checkpoint=checkpoint, conditioning=conditioning, previews=_no_previews)
                 return decode(checkpoint.own.vae, latents[0])
         except (MemoryError, RuntimeError) as error:
@@ -224,7 +234,8 @@ class Engine:
             on_progress(Progress("load", 0, 1))
             self._unload()
             self._checkpoint = checkpoints.load(source, device=self._device)
-            self._conditioning = Conditioning(self._checkpoint)
+            self._counters.checkpoint_loads += 1
+            self._conditioning = Conditioning(self._checkpoint, self._counters)
             self._preview = Preview(self._checkpoint.own.vae)
             on_progress(Progress("load", 1, 1))
         return self._checkpoint, self._conditioning, self._preview

@@ -55,7 +55,7 @@ def build_sd(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size_p
         pipeline = cls(
             vae=_vae(),
             text_encoder=CLIPTextModel(_text_config()).eval(),
-            tokenizer=_tokenizer(),
+            tokenizer=clip_tokenizer(),
             unet=_unet(in_channels, native_size_px, cross_attention_dim=TEXT_WIDTH, attention_head_dim=4),
             scheduler=_scheduler(),
             safety_checker=None,
@@ -75,8 +75,8 @@ def build_sdxl(folder: Path, *, in_channels: int = 4, seed: int = 0, native_size
             vae=_vae(),
             text_encoder=CLIPTextModel(_text_config()).eval(),
             text_encoder_2=CLIPTextModelWithProjection(_text_config()).eval(),
-            tokenizer=_tokenizer(),
-            tokenizer_2=_tokenizer(),
+            tokenizer=clip_tokenizer(),
+            tokenizer_2=clip_tokenizer(),
             unet=_unet(
                 in_channels,
                 native_size_px,
@@ -118,9 +118,9 @@ def build_flux(
         pipeline = cls(
             vae=_vae(native_size_px, latent_channels=FLUX_CHANNELS, shift_factor=0.1159, scaling_factor=0.3611),
             text_encoder=CLIPTextModel(_text_config()).eval(),
-            tokenizer=_tokenizer(),
+            tokenizer=clip_tokenizer(),
             text_encoder_2=T5EncoderModel(_t5_config()).eval(),
-            tokenizer_2=_t5_tokenizer(),
+            tokenizer_2=t5_tokenizer(),
             transformer=transformer.eval(),
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         )
@@ -213,7 +213,7 @@ def _vocabulary() -> Sequence[str]:
     return [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
 
 
-def _tokenizer() -> CLIPTokenizer:
+def clip_tokenizer() -> CLIPTokenizer:
     """CLIP's byte-level tokenizer without merges: every character is a token, so no file has to be fetched."""
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = Path(folder, "vocab.json")
@@ -229,7 +229,8 @@ def _t5_vocabulary() -> list[tuple[str, float]]:
     return [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0), *((each, -3.0) for each in characters)]
 
 
-def _t5_tokenizer() -> T5Tokenizer:
+def t5_tokenizer() -> T5Tokenizer:
+    """T5's tokenizer with single characters for pieces: no file has to be fetched for it either."""
     return T5Tokenizer(vocab=_t5_vocabulary(), extra_ids=0)
 
 

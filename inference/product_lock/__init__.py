@@ -2,6 +2,7 @@
 Knows photos, masks and painted pictures; knows neither checkpoints, torch and Django nor who is asking.
 """
 
+from inference.product_lock.edit import cut, extend, paste
 from inference.product_lock.judge import judge
 from inference.product_lock.measure import Certificate, certify
 from inference.product_lock.paint import PaintFrame, finish, paint_frame
@@ -17,11 +18,14 @@ __all__ = [
     "PlacedProduct",
     "Reference",
     "certify",
+    "cut",
     "encode_mask",
     "encode_master",
+    "extend",
     "finish",
     "judge",
     "paint_frame",
+    "paste",
     "place",
     "reference",
 ]

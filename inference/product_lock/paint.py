@@ -41,7 +41,7 @@ def paint_frame(placed: PlacedProduct, *, size: tuple[int, int], cell_px: int = 
     only when the product fills it; partial cells are repainted.
     """
     width, height = size
-    crop = _crop(placed.lock.shape[1], placed.lock.shape[0], width, height)
+    crop = inner_crop((placed.lock.shape[1], placed.lock.shape[0]), size)
     left, top, right, bottom = crop
     inner = (right - left, bottom - top)
     rgb, lock = _shrunk(placed, placed.lock, inner)
@@ -84,10 +84,12 @@ def finish(placed: PlacedProduct, frame: PaintFrame, painted: Rgb) -> Rgb:
     return canvas
 
 
-def _crop(canvas_width: int, canvas_height: int, width: int, height: int) -> tuple[int, int, int, int]:
-    factor = min(width / canvas_width, height / canvas_height)
-    inner_width, inner_height = max(1, round(canvas_width * factor)), max(1, round(canvas_height * factor))
-    left, top = (width - inner_width) // 2, (height - inner_height) // 2
+def inner_crop(canvas: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) of a canvas in the middle of the model's size, as large as fits without
+    stretching; both (width, height) in pixels."""
+    factor = min(size[0] / canvas[0], size[1] / canvas[1])
+    inner_width, inner_height = max(1, round(canvas[0] * factor)), max(1, round(canvas[1] * factor))
+    left, top = (size[0] - inner_width) // 2, (size[1] - inner_height) // 2
     return left, top, left + inner_width, top + inner_height
 
 

@@ -40,6 +40,8 @@ def reference(photo: bytes, lock_mask: bytes) -> Reference:
     mask = decoded(lock_mask, "mask")
     if picture.mode not in ("RGB", "RGBA"):
         raise LockError(f"The photo is in mode {picture.mode}; convert it to 8-bit RGB or RGBA first.")
+    if len(mask.getbands()) != 1:
+        raise LockError("The mask has colors; give one in gray, white on the product.")
     if mask.size != picture.size:
         raise LockError(
             f"The mask is {mask.width} x {mask.height} pixels but its photo is {picture.width} x {picture.height};"

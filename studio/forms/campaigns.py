@@ -12,7 +12,7 @@ from typing import TypeVar
 from django import forms
 from django.http import QueryDict
 
-from campaigns.entered import Entered, EnteredAxis, EnteredChannel, field_of, lines
+from campaigns.entered import Entered, EnteredAxis, EnteredChannel, EnteredLora, field_of, lines
 from campaigns.formats import FORMATS
 from campaigns.toml_tables import Problem
 from studio.widgets import DropZone
@@ -36,13 +36,19 @@ LABELS: Mapping[str, str] = {
     "channel_height": "The height",
     "channel_scale": "The scale",
     "channel_anchor": "The place",
+    "loras": "The LoRAs",
+    "lora_name": "The name of the LoRA",
+    "lora_weight": "The weight",
 }
 # How a problem begins that goes on where the name of its field leaves off.
 VERBS = ("is", "are", "has", "have", "holds", "names", "cannot", "does", "reads", "should")
 PLAIN_FIELDS = (
     "name", "checkpoint", "images_per_cell", "seed", "seed_policy", "budget", "products", "template", "negative",
-    "channels", "must_have",
+    "channels", "must_have", "loras",
 )  # fmt: skip
+# Fields that are no single text.
+ROW_FIELDS = ("products", "channels", "loras")
+LORA_FIELDS = ("name", "weight")
 CHANNEL_FIELDS = ("name", "way", "width", "height", "scale", "anchor")
 Row = TypeVar("Row")
 
@@ -90,11 +96,13 @@ def entered_from(post: QueryDict) -> Entered:
     """The form's values as they were sent; fields that were not sent are empty."""
     axes = zip_longest(_all(post, "axis_name"), _all(post, "axis_values"), fillvalue="")
     channels = zip_longest(*(_all(post, f"channel_{field}") for field in CHANNEL_FIELDS), fillvalue="")
-    texts = {field: _plain(post.get(field, "")) for field in PLAIN_FIELDS if field not in ("products", "channels")}
+    loras = zip_longest(*(_all(post, f"lora_{field}") for field in LORA_FIELDS), fillvalue="")
+    texts = {field: _plain(post.get(field, "")) for field in PLAIN_FIELDS if field not in ROW_FIELDS}
     return Entered(
         skus=tuple(dict.fromkeys(_all(post, "products"))),
         axes=tuple(EnteredAxis(name=name, values=values) for name, values in axes),
         channels=tuple(EnteredChannel(**dict(zip(CHANNEL_FIELDS, row, strict=True))) for row in channels),
+        loras=tuple(EnteredLora(name=name, weight=weight) for name, weight in loras),
         **texts,
     )
 
@@ -149,6 +157,10 @@ def acted(form: Entered, act: str, *, skus: Sequence[str]) -> Entered:
             return replace(form, channels=(*form.channels, FORMATS[slug].entered(is_placed=is_placed)))
         case ["channel", "remove", index]:
             return replace(form, channels=_without(form.channels, index))
+        case ["lora", "add"]:
+            return replace(form, loras=(*form.loras, EnteredLora()))
+        case ["lora", "remove", index]:
+            return replace(form, loras=_without(form.loras, index))
         case ["products", "all"]:
             return replace(form, skus=tuple(skus))
         case ["products", "none"]:
@@ -220,7 +232,8 @@ def sentence(problem: Problem, field: str) -> str:
 def _keys(form: Entered) -> list[str]:
     axes = [f"axis-{index}" for index in range(len(form.axes))]
     channels = [f"channel-{index}-{field}" for index in range(len(form.channels)) for field in CHANNEL_FIELDS]
-    return [*PLAIN_FIELDS, *axes, *channels]
+    loras = [f"lora-{index}-{field}" for index in range(len(form.loras)) for field in LORA_FIELDS]
+    return [*PLAIN_FIELDS, *axes, *channels, *loras]
 
 
 def _key(form: Entered, field: str, row: int | str | None) -> str:
@@ -232,4 +245,5 @@ def _key(form: Entered, field: str, row: int | str | None) -> str:
         ]
         # Of two axes with one name it is the later one that has to change.
         return f"axis-{named[-1]}" if named else ""
-    return f"channel-{row}-{field.removeprefix('channel_')}" if row is not None else field
+    kind, _, part = field.partition("_")
+    return f"{kind}-{row}-{part}" if row is not None else field

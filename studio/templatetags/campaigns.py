@@ -9,11 +9,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from campaigns.entered import EnteredChannel
+from inference.models import Lora
 from studio.templatetags.accounts import Section
 
 register = template.Library()
 
-SECTIONS: Final = (("campaigns", "Campaigns"), ("products", "Products"))
+SECTIONS: Final = (("campaigns", "Campaigns"), ("products", "Products"), ("loras", "LoRAs"))
 # What a worker is at before and after the steps that are counted.
 PHASES: Final = {"decode": "Finishing", "store": "Finishing"}
 BOX = 28.0  # the longer side of a channel's drawn shape, in its own units
@@ -23,7 +24,7 @@ BOX = 28.0  # the longer side of a channel's drawn shape, in its own units
 def campaign_sections(slug: str, current: str) -> dict[str, object]:
     """The sections of the campaigns' pages; ``current`` is a route's name."""
     return {
-        "label": "Campaigns and their products",
+        "label": "Campaigns, their products and LoRAs",
         "sections": [Section(label, reverse(name, args=[slug]), name == current) for name, label in SECTIONS],
     }
 
@@ -41,6 +42,12 @@ def placed(placement: str) -> str:
         return "where it was"
     x, y, width, height = placement.split(",")[:4]
     return f"{width} × {height} at {x}, {y}"
+
+
+@register.filter
+def is_among(name: str, loras: Iterable[Lora]) -> bool:
+    """Whether a LoRA of this name is offered."""
+    return any(lora.name.casefold() == name.strip().casefold() for lora in loras)
 
 
 @register.simple_tag

@@ -13,7 +13,7 @@ register = template.Library()
 
 CAPABILITY_WORDS = {
     "img2img": "base image",
-    "inpaint": "products",
+    "inpaint": "products and edits",
     "outpaint": "outpainting",
     "upscale": "upscaling",
     "control": "control images",
@@ -105,6 +105,12 @@ def in_line(position: int) -> str:
 def new_key() -> str:
     """What tells one click from the next, for a form that spends credits."""
     return uuid4().hex
+
+
+@register.simple_tag
+def asset_name(asset_id: int) -> str:
+    """The name under which the form chooses an image that was made."""
+    return f"asset-{asset_id}"
 
 
 @register.simple_tag

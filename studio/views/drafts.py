@@ -18,6 +18,7 @@ from campaigns.formats import FORMATS
 from campaigns.launch import MaskMissingError
 from campaigns.models import Draft, Product
 from campaigns.slugs import slug
+from inference import loras
 from inference.references import ANCHORS
 from studio.forms import campaigns as forms
 from studio.http import StudioRequest
@@ -200,6 +201,7 @@ def _context(request: StudioRequest, form: Entered, **state: Any) -> dict[str, o
         "formats": FORMATS.values(),
         "ways": WAY_WORDS.items(),
         "anchors": ANCHORS,
+        "loras": loras.usable(workspace_id=request.workspace.pk),
         "csv": CSV,
     }
 

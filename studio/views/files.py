@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404
 from campaigns.models import Photo
 from gallery import library
 from gallery.models import Asset, RenditionKind
+from inference import chosen
 from studio import light_table
 from studio.http import StudioRequest
 
@@ -42,6 +43,14 @@ def photo_file(request: StudioRequest, *, photo: int, kind: str) -> FileResponse
     if kind == "lock_mask":
         response["Cache-Control"] = FOR_NOW
     return response
+
+
+def picture_file(request: StudioRequest, *, picture: str, kind: str) -> FileResponse:
+    """A picture that somebody chose, by its name: its original, or one of its renditions."""
+    found = chosen.find(picture, workspace_id=request.workspace.pk)
+    if found is None:
+        raise Http404
+    return _answer(request, found.storage_key, "", kind=kind, name=f"{picture}-{kind}")
 
 
 def _answer(request: StudioRequest, original: str, lock_mask: str, *, kind: str, name: str) -> FileResponse:

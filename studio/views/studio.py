@@ -12,17 +12,19 @@ from django_htmx.http import reswap, retarget, trigger_client_event
 
 from billing import clock, plan_choice
 from billing.ledger import InsufficientCreditsError, OverBudgetError
-from inference import catalog, feed, generate, offers, styles
+from inference import feed, generate, offers, styles
 from inference.generate import Settings
 from inference.models import Generation, Render
 from inference.offers import NotOfferedError, Offer
 from inference.queue import KeyReusedError
 from inference.references import RequestError
-from studio import generate_button, studio_feed
+from studio import generate_button, studio_feed, studio_loras
 from studio.forms.studio import StudioForm
 from studio.generate_button import GenerateButton
 from studio.http import StudioRequest, unchanged
 from studio.ids import id_in_query
+from studio.studio_loras import loras_of
+from studio.studio_pictures import pictures_of, require_own
 
 REFUSALS = (RequestError, NotOfferedError, InsufficientCreditsError, OverBudgetError, KeyReusedError)
 CREDITS_MOVED = "credits-moved"
@@ -33,6 +35,8 @@ FIRST_STYLES = 8
 @never_cache
 def studio(request: StudioRequest) -> HttpResponseBase:
     """The page; a POST is a click on Generate."""
+    require_own(request)
+    studio_loras.require_own(request)
     if request.method == "POST":
         return _generate(request)
     if request.htmx and "before" in request.GET:
@@ -44,6 +48,8 @@ def studio(request: StudioRequest) -> HttpResponseBase:
 @never_cache
 def estimate(request: StudioRequest) -> HttpResponseBase:
     """What the form would cost as it stands, and why it cannot be sent; what was typed is remembered."""
+    require_own(request)
+    studio_loras.require_own(request)
     form = StudioForm(request.POST)
     if form.is_valid():
         generate.remember(workspace_id=request.workspace.pk, created_by_id=request.user.pk, settings=form.settings())
@@ -120,18 +126,15 @@ def _button(request: StudioRequest, form: StudioForm) -> GenerateButton:
 
 def _form(request: StudioRequest, form: StudioForm) -> dict[str, Any]:
     button = _button(request, form)
-    chosen = str(form["checkpoint"].value())
-    entry = catalog.load().get(chosen) or next(iter(catalog.load().values()))
     known = tuple(styles.load().values())
     return {
-        "form": form,
+        **pictures_of(request, form),
+        **loras_of(request, form),
         "button": button,
-        "entry": entry,
         "offers": _offers(request),
         "premium_plans": plan_choice.premium_plans(),
         "first_styles": known[:FIRST_STYLES],
         "more_styles": known[FIRST_STYLES:],
-        "aspects": list(generate.ASPECTS.items()),
         "counts": generate.COUNTS,
     }
 

@@ -63,6 +63,8 @@ def test_an_entry_promises_only_what_its_family_does(slug):
     if entry.family == "flux":
         assert not entry.capabilities & {"negative_prompt", "schedulers", "ip_adapter", "clip_skip"}
         assert entry.defaults.scheduler == "Euler"
+    assert bool(entry.controls) == ("control" in entry.capabilities)
+    assert (entry.look is not None) == ("ip_adapter" in entry.capabilities)
     assert entry.commercial_use == ("Non-Commercial" not in entry.license)
 
 
@@ -139,6 +141,8 @@ def test_the_readme_documents_every_field_and_nothing_else():
         "defaults": catalog.Defaults,
         "limits": catalog.Limits,
         "prices": catalog.Price,
+        "controls": catalog.Addon,
+        "look": catalog.Addon,
     }
     for name, part in nested.items():
         for field in dataclasses.fields(part):

@@ -61,23 +61,27 @@ def test_a_size_of_ones_own_needs_both_sides():
 
 def test_images_of_a_click_have_seeds_that_follow_each_other():
     wanted = replace(MUG, count=3)
-    assert [each.seed for each in generate.requests(wanted, seed=7)] == [7, 8, 9]
-    assert [each.seed for each in generate.requests(wanted, seed=SEED_LIMIT - 1)] == [SEED_LIMIT - 1, 0, 1]
-    assert len({replace(each, seed=0) for each in generate.requests(wanted, seed=7)}) == 1
+    assert [each.seed for each in generate.requests(wanted, seed=7, workspace_id=1)] == [7, 8, 9]
+    assert [each.seed for each in generate.requests(wanted, seed=SEED_LIMIT - 1, workspace_id=1)] == [
+        SEED_LIMIT - 1,
+        0,
+        1,
+    ]
+    assert len({replace(each, seed=0) for each in generate.requests(wanted, seed=7, workspace_id=1)}) == 1
 
 
 def test_what_the_form_leaves_open_is_the_models_own():
-    [request] = generate.requests(MUG, seed=1)
+    [request] = generate.requests(MUG, seed=1, workspace_id=1)
     defaults = catalog.entry("starter").defaults
     assert (request.num_inference_steps, request.guidance_scale) == (12, defaults.guidance_scale)
     chosen = replace(MUG, num_inference_steps=30, guidance_scale=3.5, scheduler="Euler a")
-    [request] = generate.requests(chosen, seed=1)
+    [request] = generate.requests(chosen, seed=1, workspace_id=1)
     assert (request.num_inference_steps, request.guidance_scale, request.scheduler) == (30, 3.5, "Euler a")
 
 
 def test_a_styles_words_are_in_the_request_and_not_in_the_settings():
     settings = replace(MUG, style="watercolor")
-    [request] = generate.requests(settings, seed=1)
+    [request] = generate.requests(settings, seed=1, workspace_id=1)
     assert request.prompt.startswith("a mug on a table, watercolor painting")
     assert settings.prompt == "a mug on a table"
 
@@ -94,7 +98,7 @@ def test_a_styles_words_are_in_the_request_and_not_in_the_settings():
 )
 def test_what_cannot_be_rendered_is_refused_in_words(asked, sentence):
     with pytest.raises(RequestError, match=sentence):
-        generate.check(asked, now=NOW)
+        generate.check(asked, workspace_id=1, now=NOW)
 
 
 # --- a click --------------------------------------------------------------------------------------------------------
@@ -145,7 +149,7 @@ def test_a_model_that_is_not_installed_is_refused_with_what_to_do(click):
 def test_using_an_image_again_asks_for_that_very_image(click):
     rows = renders(click(replace(MUG, count=3, style="comic", seed=40)))
     again = generate.settings_of(rows[2])
-    [request] = generate.requests(again, seed=again.seed or 0)
+    [request] = generate.requests(again, seed=again.seed or 0, workspace_id=1)
     assert request.to_json() == rows[2].request
     assert again.prompt == "a mug on a table"
 

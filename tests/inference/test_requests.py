@@ -101,7 +101,7 @@ def test_what_says_nothing_is_not_written_so_that_stored_digests_stay():
 def test_what_acts_with_weight_0_joins_the_batch_of_those_without():
     idle = able(
         loras=(LoraReference(file="1/d.safetensors", weight=0),),
-        control=ControlReference(kind="depth", image="1/f.png", scale=0),
+        control=ControlReference(kind="lineart", image="1/f.png", scale=0),
         look=LookReference(image="1/g.png", scale=0),
     )
     assert batch_key(idle, STARTER.sizes) == batch_key(able(), STARTER.sizes)
@@ -118,7 +118,7 @@ def test_the_order_in_which_loras_are_named_does_not_part_a_batch():
         ({"initial": InitialImage(image="1/c.png")}, "cannot begin from a picture"),
         ({"initial": InitialImage(image="1/c.png", use="upscale")}, "cannot make a picture larger"),
         ({"loras": (LoraReference(file="1/d"),)}, "cannot take LoRAs"),
-        ({"control": ControlReference(kind="canny", image="1/f")}, "cannot follow the edges"),
+        ({"control": ControlReference(kind="canny", image="1/f")}, "cannot follow the lines"),
         ({"look": LookReference(image="1/g")}, "cannot take up the look"),
         ({"clip_skip": 1}, "cannot skip layers"),
     ],
@@ -220,7 +220,7 @@ def test_what_cannot_be_rendered_is_refused_with_what_to_change(asked, words):
 @pytest.mark.parametrize(
     ("capability", "asked", "words"),
     [
-        ("inpaint", {"product": PRODUCT}, "Starter cannot paint around a product"),
+        ("inpaint", {"product": PRODUCT}, "Starter cannot paint around what is kept"),
         ("text2img", {}, "Starter cannot draw from a text alone"),
         ("negative_prompt", {"negative_prompt": "blurry"}, "Starter takes no negative prompt"),
         ("schedulers", {"scheduler": "Euler"}, 'Starter runs with "DPM\\+\\+ 2M Karras" only'),

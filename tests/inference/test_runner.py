@@ -23,7 +23,7 @@ from inference.engine.fixed_rate import FixedRateEngine
 from inference.engine.interface import NO_ADDONS, Addons, EngineInput, NotFiniteError, Progress
 from inference.models import Generation, Render, RenderStatus
 from inference.queue import QueuedRequest
-from inference.references import Placement, ProductReference
+from inference.references import InitialImage, Placement, ProductReference
 from inference.requests import ImageRequest, image_request
 from inference.runner import Runner
 from studio.models import Workspace
@@ -187,6 +187,22 @@ def test_a_lost_photo_does_not_keep_its_neighbors_from_their_images(
     Render.objects.update(not_before=None)  # the pause is over
     runner().drain(limit_s=60)
     assert [r.status for r in Render.objects.order_by("pk")] == ["succeeded", "queued", "succeeded"]
+    assert spent(workspace) == 2000
+    check_invariants()
+
+
+def test_a_base_image_that_is_gone_fails_its_image_alone_in_words_and_uncharged(workspace: Workspace) -> None:
+    there = storage.put(workspace.pk, png(Image.effect_noise((90, 60), 80).convert("RGB")), suffix=".png")
+    gone = f"{workspace.pk}/{'0' * 64}.png"
+    initial = [InitialImage(image=each) for each in (there, gone, there)]
+    asked = [replace(request_for(None, number), initial=each, strength=0.5) for number, each in enumerate(initial)]
+    ask(workspace, asked)
+    runner().drain(limit_s=60)
+    renders = list(Render.objects.order_by("pk"))
+    assert [render.status for render in renders] == ["succeeded", "failed", "succeeded"]
+    assert renders[1].failure_reason == (
+        "The base image is no longer in storage. Choose another one. Nothing was charged."
+    )
     assert spent(workspace) == 2000
     check_invariants()
 

@@ -128,7 +128,7 @@ def test_a_line_is_resolved_once_however_many_try(make_workspace):
         line_id = HoldLine.objects.latest("pk").pk
         settle = [
             partial(ledger.capture, line_id=line_id, amount=1000, now=NOW),
-            partial(ledger.release, line_id=line_id, now=NOW),
+            partial(ledger.release, line_ids=[line_id], now=NOW),
         ] * 3
         assert [type(error) for error in raised(together(settle))] == [AlreadyResolvedError] * 5
     assert nothing_is_broken()

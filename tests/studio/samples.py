@@ -27,7 +27,7 @@ from gallery import library, projects, review, storage
 from gallery.models import Asset, Decision, Project, Tag, Upload, UploadStatus
 from inference import previews
 from inference.generate import Settings
-from inference.models import Generation, Render
+from inference.models import Generation, Lora, LoraStatus, Render
 from studio import members
 from studio.models import Invitation, Membership, Role, User, Workspace
 from tests.conftest import NOW
@@ -95,6 +95,12 @@ def asset(made: Samples) -> Asset:
     generated = library.GeneratedImage(file=image, recipe={}, recipe_hash="")
     [pk] = library.add_generated(workspace_id=made.workspace.pk, images=[generated], now=NOW)
     return Asset.objects.get(pk=pk)
+
+
+@sample("picture")
+def picture(made: Samples) -> str:
+    """An asset as the Studio's form names it."""
+    return f"asset-{made['asset'].pk}"
 
 
 @sample("decision")
@@ -191,6 +197,28 @@ def render(made: Samples) -> Render:
     found = Render.objects.filter(generation=made["generation"]).earliest("pk")
     previews.store({found.pk: np.zeros((8, 8, 3), dtype=np.uint8)})
     return found
+
+
+@sample("lora")
+def lora(made: Samples) -> Lora:
+    return Lora.objects.create(
+        workspace=made.workspace,
+        status=LoraStatus.CLEAN,
+        name="Soft light",
+        trigger_words="soft light",
+        file_name="soft.safetensors",
+        size_bytes=len(PICTURE),
+        sha256="0" * 64,
+        storage_key=storage.put(made.workspace.pk, PICTURE, suffix=".safetensors"),
+        style="kohya",
+        family="sd",
+        parts=["unet"],
+        least_rank=4,
+        rank=4,
+        fits=["starter"],
+        created_at=NOW,
+        decided_at=NOW,
+    )
 
 
 @sample("budget")

@@ -14,7 +14,7 @@ let isToBeSeen = false; // the new one turned out to be another
 function summarize() {
   const now = (name) => form().querySelector(`input[name=${name}]:checked`)?.closest("label").textContent.trim() ?? "";
   const model = document.querySelector("#model-card b").textContent;
-  document.getElementById("settings-now").textContent = [model, now("style"), now("aspect"), `× ${now("count")}`].join(" · ");
+  document.getElementById("settings-now").textContent = [model, now("style"), now("aspect"), `× ${now("count")}`].filter(Boolean).join(" · ");
 }
 
 function sync() {

@@ -1,0 +1,192 @@
+"""One image on the command line: from options and files to a batch of one, and the picture into a file.
+Knows nothing about the catalogue's prices, queues or workspaces.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from inference.catalog.sources import CheckpointSource
+from inference.engine.batching import BatchKey, LoraKey
+from inference.engine.interface import Addons, EngineInput, InputError, Progress, check_batch
+from inference.requests import RenderTask, Size, model_size
+
+if TYPE_CHECKING:
+    from inference.engine.interface import Pixels, RenderEngine
+
+SUFFIX = ".png"
+REPAINTED = 128
+SCHEDULER = "DPM++ 2M Karras"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to paint; width and height in pixels, None for the picture's own, or else the model's native size."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    width: int | None
+    height: int | None
+    num_inference_steps: int
+    guidance_scale: float
+    strength: float
+    scheduler: str | None
+    clip_skip: int
+    loras: tuple[tuple[Path, float], ...]
+    image: Path | None
+    mask_image: Path | None
+    out: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A batch of one, checked."""
+
+    source: CheckpointSource
+    key: BatchKey
+    each: EngineInput
+    addons: Addons
+    out: Path
+
+
+def prepare(order: Order, source: CheckpointSource) -> Prepared:
+    """Read and check everything that is needed, before anything is loaded or written.
+
+    A picture is brought to the model's nearest shape: scaled to cover it and cut in the middle, never stretched.
+
+    :raises InputError: it cannot be painted; the sentence says what to change.
+    """
+    _check_out(order.out)
+    _check_family(order, source)
+    image, mask_image = _opened(order.image, "RGB"), _opened(order.mask_image, "L")
+    if mask_image is not None and image is None:
+        raise InputError("A mask says what of a picture is repainted. Give the picture, too: --image.")
+    if mask_image is not None and image is not None and mask_image.size != image.size:
+        raise InputError(
+            f"The mask is {mask_image.width} x {mask_image.height}, the picture {image.width} x {image.height}. "
+            "Make them the same size."
+        )
+    if missing := [path for path, _ in order.loras if not path.is_file()]:
+        raise InputError(f"There is no LoRA file {missing[0]}. Correct its path.")
+    key = _key(order, source, _size(order, source, image), _task(image, mask_image))
+    each = EngineInput(
+        prompt=order.prompt,
+        negative_prompt=order.negative_prompt,
+        seed=order.seed,
+        image=_fitted(image, key),
+        mask_image=_fitted(mask_image, key),
+    )
+    addons = Addons(loras=tuple(path for path, weight in order.loras if weight))
+    check_batch(key, [each], source=source, addons=addons, batch_size=1)
+    return Prepared(source, key, each, addons, order.out)
+
+
+def paint(prepared: Prepared, engine: RenderEngine, on_progress: Callable[[Progress], None]) -> Size:
+    """Paint it and write the file, whole or not at all; what a mask keeps has the picture's own pixels.
+
+    :raises EngineError: see RenderEngine.run.
+    :raises OSError: the file cannot be written.
+    """
+    [(_, picture)] = engine.run(
+        prepared.key,
+        [prepared.each],
+        source=prepared.source,
+        addons=prepared.addons,
+        batch_size=1,
+        on_progress=on_progress,
+        should_stop=lambda: False,
+    )
+    image, mask_image = prepared.each.image, prepared.each.mask_image
+    if image is not None and mask_image is not None:
+        picture = np.where(mask_image[..., None] >= REPAINTED, picture, image)
+    _write(prepared.out, picture)
+    return prepared.key.width, prepared.key.height
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix.lower() != SUFFIX:
+        raise InputError(f"{out.name} would be no PNG. Give a name that ends with {SUFFIX}.")
+    if out.is_dir() or not out.parent.is_dir():
+        raise InputError(f"{out} cannot be written: its folder is not there, or it is one. Give another path.")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"The folder {out.parent} may not be written to. Give another path.")
+
+
+def _check_family(order: Order, source: CheckpointSource) -> None:
+    if source.family != "flux":
+        return
+    if order.negative_prompt:
+        raise InputError("FLUX.1 takes no negative prompt. Leave it out.")
+    if order.scheduler is not None:
+        raise InputError("FLUX.1 has one scheduler of its own. Leave --scheduler out.")
+
+
+def _opened(path: Path | None, mode: str) -> Image.Image | None:
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image).convert(mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read as a picture ({error}). Give a PNG or JPEG.") from error
+
+
+def _size(order: Order, source: CheckpointSource, image: Image.Image | None) -> Size:
+    """The model's size whose shape is nearest to what was asked for."""
+    native = source.native_size_px
+    width, height = (native, native) if image is None else image.size
+    return model_size(source.sizes, width=order.width or width, height=order.height or height)
+
+
+def _task(image: Image.Image | None, mask_image: Image.Image | None) -> RenderTask:
+    if image is None:
+        return "text2img"
+    return "img2img" if mask_image is None else "inpaint"
+
+
+def _key(order: Order, source: CheckpointSource, size: Size, task: RenderTask) -> BatchKey:
+    return BatchKey(
+        checkpoint=source.slug,
+        task=task,
+        width=size[0],
+        height=size[1],
+        num_inference_steps=order.num_inference_steps,
+        guidance_scale=order.guidance_scale,
+        strength=1.0 if task == "text2img" else order.strength,
+        scheduler=order.scheduler or SCHEDULER,
+        clip_skip=order.clip_skip,
+        loras=_lora_keys(order.loras),
+    )
+
+
+def _lora_keys(loras: Sequence[tuple[Path, float]]) -> tuple[LoraKey, ...]:
+    # A weight of 0 does nothing.
+    return tuple(LoraKey(file=str(path.resolve()), weight=weight) for path, weight in loras if weight)
+
+
+def _fitted(image: Image.Image | None, key: BatchKey) -> Pixels | None:
+    """The middle of the picture at the key's size, uint8 (H, W, 3) or (H, W)."""
+    if image is None:
+        return None
+    fitted = ImageOps.fit(image, (key.width, key.height), Image.Resampling.LANCZOS)
+    return np.asarray(fitted).copy()
+
+
+def _write(out: Path, picture: Pixels) -> None:
+    descriptor, draft = tempfile.mkstemp(dir=out.parent, prefix=f".{out.stem}-", suffix=SUFFIX)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            Image.fromarray(picture).save(file, format="PNG")
+        Path(draft).chmod(0o644)
+        Path(draft).replace(out)
+    finally:
+        Path(draft).unlink(missing_ok=True)

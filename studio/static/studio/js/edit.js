@@ -1,0 +1,283 @@
+/* Painting over a part of a picture: strokes by mouse, finger, pen or keyboard, taken back one by one. What is painted
+   over leaves as a file, dark where it is painted, in the picture's own pixels. Without this module one gives a file. */
+
+const WORK_PX = 1600; // the longer side of what is drawn on the page; the file is drawn at the picture's own size
+const SAMPLE_PX = 160;
+
+const form = document.getElementById("edit");
+const [width, height] = [Number(form.dataset.width), Number(form.dataset.height)];
+const canvas = form.querySelector("canvas");
+const brush = form.querySelector(".edit-brush");
+const frame = form.querySelector(".edit-frame");
+const picture = form.querySelector(".edit-picture");
+const size = document.getElementById("size");
+const scale = Math.min(1, WORK_PX / Math.max(width, height));
+
+// What was done, in order; lengths in pixels of the picture.
+let acts = [];
+let stroke = null;
+let at = [width / 2, height / 2];
+let before = null; // what was painted over when the page came
+
+const tool = () => form.elements.tool.value;
+/* From 0.5 % to 25 % of the shorter side, finer where it is small. */
+const diameter = () => Math.min(width, height) * (0.005 + 0.245 * (size.value / 100) ** 2);
+
+/* --- drawing ------------------------------------------------------------------------------------------------------ */
+
+function draw(context, act) {
+  if (act.kind === "clear") return context.clearRect(0, 0, width, height);
+  if (act.kind === "invert") {
+    context.globalCompositeOperation = "xor";
+    return context.fillRect(0, 0, width, height);
+  }
+  context.globalCompositeOperation = act.kind === "erase" ? "destination-out" : "source-over";
+  context.lineWidth = act.diameter;
+  context.lineCap = context.lineJoin = "round";
+  context.beginPath();
+  for (const [x, y] of act.points) context.lineTo(x, y);
+  const [[x, y]] = act.points;
+  if (act.points.length === 1) context.lineTo(x + 0.01, y);
+  context.stroke();
+}
+
+function drawAll(target, factor) {
+  const context = target.getContext("2d", { willReadFrequently: true });
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.globalCompositeOperation = "source-over";
+  context.clearRect(0, 0, target.width, target.height);
+  if (before) context.drawImage(before, 0, 0, target.width, target.height);
+  context.setTransform(factor, 0, 0, factor, 0, 0);
+  context.strokeStyle = context.fillStyle = color();
+  for (const act of acts) draw(context, act);
+  return context;
+}
+
+const color = () => getComputedStyle(form).getPropertyValue("--pencil-no");
+
+function redraw() {
+  drawAll(canvas, scale);
+  tell();
+}
+
+function act(made) {
+  acts.push(made);
+  redraw();
+}
+
+/* --- what it comes to --------------------------------------------------------------------------------------------- */
+
+function share() {
+  const factor = Math.min(1, SAMPLE_PX / Math.max(canvas.width, canvas.height));
+  const small = new OffscreenCanvas(Math.max(1, Math.round(canvas.width * factor)), Math.max(1, Math.round(canvas.height * factor)));
+  const context = small.getContext("2d");
+  context.drawImage(canvas, 0, 0, small.width, small.height);
+  const { data } = context.getImageData(0, 0, small.width, small.height);
+  let painted = 0;
+  for (let index = 3; index < data.length; index += 4) painted += data[index] > 127;
+  return (4 * painted) / data.length;
+}
+
+function tell() {
+  const painted = share();
+  const percent = Math.round(100 * painted);
+  const words = painted === 0 ? "Nothing is painted over yet." : percent < 1 ? "Less than 1 % is painted over." : `${percent} % is painted over.`;
+  const place = document.getElementById("painted");
+  if (place.textContent !== words) place.textContent = words;
+  form.querySelector("[data-edit=undo]").disabled = acts.length === 0;
+}
+
+/* --- by hand ------------------------------------------------------------------------------------------------------ */
+
+function place({ clientX, clientY }) {
+  const box = canvas.getBoundingClientRect();
+  return [((clientX - box.left) / box.width) * width, ((clientY - box.top) / box.height) * height];
+}
+
+function show() {
+  brush.hidden = false;
+  const side = (diameter() / width) * canvas.clientWidth;
+  brush.style.width = brush.style.height = `${side}px`;
+  brush.style.left = `${(at[0] / width) * 100}%`;
+  brush.style.top = `${(at[1] / height) * 100}%`;
+}
+
+function go(points) {
+  at = points.at(-1);
+  show();
+  if (!stroke) return;
+  const from = stroke.points.at(-1);
+  stroke.points.push(...points);
+  // Only what is new: long strokes stay quick.
+  const context = canvas.getContext("2d");
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.strokeStyle = color();
+  draw(context, { ...stroke, points: [from, ...points] });
+}
+
+function begin() {
+  stroke = { kind: tool(), diameter: diameter(), points: [at] };
+  acts.push(stroke);
+  redraw();
+}
+
+function end() {
+  if (stroke) tell();
+  stroke = null;
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || !event.isPrimary) return;
+  canvas.setPointerCapture(event.pointerId);
+  at = place(event);
+  show();
+  begin();
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!event.isPrimary) return;
+  const events = event.getCoalescedEvents?.() ?? [];
+  go((events.length ? events : [event]).map(place));
+});
+for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, end);
+canvas.addEventListener("pointerleave", () => (brush.hidden = document.activeElement !== canvas));
+canvas.addEventListener("focus", show);
+canvas.addEventListener("blur", () => {
+  brush.hidden = true;
+  end();
+});
+
+/* --- by keyboard -------------------------------------------------------------------------------------------------- */
+
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+canvas.addEventListener("keydown", (event) => {
+  const way = WAYS[event.key];
+  if (way && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    const step = Math.max(1, (Math.min(width, height) / 100) * (event.shiftKey ? 5 : 1));
+    go([[clamp(at[0] + way[0] * step, width), clamp(at[1] + way[1] * step, height)]]);
+  } else if (event.key === " ") {
+    event.preventDefault();
+    if (!stroke) begin();
+  }
+});
+canvas.addEventListener("keyup", (event) => {
+  if (event.key === " ") end();
+});
+
+const clamp = (value, most) => Math.min(most, Math.max(0, value));
+
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || event.target.matches("input:not([type=range], [type=radio])")) return;
+  event.preventDefault();
+  undo();
+});
+
+/* --- tools -------------------------------------------------------------------------------------------------------- */
+
+function undo() {
+  stroke = null;
+  acts.pop();
+  redraw();
+}
+
+function resize(by) {
+  size.value = Number(size.value) + by;
+  show();
+}
+
+const TOOLS = {
+  undo,
+  invert: () => act({ kind: "invert" }),
+  clear: () => act({ kind: "clear" }),
+  smaller: () => resize(-5),
+  larger: () => resize(5),
+};
+
+form.addEventListener("click", ({ target }) => TOOLS[target.closest("[data-edit]")?.dataset.edit]?.());
+size.addEventListener("input", show);
+
+/* --- the sides ---------------------------------------------------------------------------------------------------- */
+
+function extend() {
+  const [left, top, right, bottom] = ["left", "top", "right", "bottom"].map((side) => Math.max(0, Number(form.elements[side].value) || 0));
+  const [across, down] = [width + left + right, height + top + bottom];
+  frame.style.aspectRatio = `${across} / ${down}`;
+  frame.style.width = `min(100%, ${(across / down) * 78}vh)`;
+  picture.style.width = `${(100 * width) / across}%`;
+  // Margins are shares of the frame's width, also above.
+  picture.style.marginLeft = `${(100 * left) / across}%`;
+  picture.style.top = `${(100 * top) / down}%`;
+}
+
+form.addEventListener("input", ({ target }) => {
+  if (["left", "top", "right", "bottom"].includes(target.name)) extend();
+});
+
+/* --- it leaves as a file ------------------------------------------------------------------------------------------ */
+
+async function file() {
+  const painted = new OffscreenCanvas(width, height);
+  drawAll(painted, 1);
+  const mask = new OffscreenCanvas(width, height);
+  const context = mask.getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  // Whatever color was painted with, what leaves is dark there.
+  const dark = painted.getContext("2d");
+  dark.setTransform(1, 0, 0, 1, 0, 0);
+  dark.globalCompositeOperation = "source-in";
+  dark.fillStyle = "black";
+  dark.fillRect(0, 0, width, height);
+  context.drawImage(painted, 0, 0);
+  return new File([await mask.convertToBlob({ type: "image/png" })], "mask.png", { type: "image/png" });
+}
+
+let isReady = false;
+form.addEventListener("submit", async (event) => {
+  if (isReady || share() === 0) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const files = new DataTransfer();
+  files.items.add(await file());
+  form.elements.mask.files = files.files;
+  isReady = true;
+  form.requestSubmit(event.submitter);
+});
+// Whoever comes back may paint on.
+addEventListener("pageshow", () => (isReady = false));
+
+/* --- the beginning ------------------------------------------------------------------------------------------------ */
+
+async function remember(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const kept = new OffscreenCanvas(width, height);
+  const context = kept.getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0, width, height);
+  const pixels = context.getImageData(0, 0, width, height);
+  const [red, green, blue] = shade();
+  for (let index = 0; index < pixels.data.length; index += 4) {
+    pixels.data[index + 3] = 255 - pixels.data[index];
+    [pixels.data[index], pixels.data[index + 1], pixels.data[index + 2]] = [red, green, blue];
+  }
+  context.putImageData(pixels, 0, 0);
+  before = kept;
+  redraw();
+}
+
+function shade() {
+  const context = new OffscreenCanvas(1, 1).getContext("2d");
+  context.fillStyle = color();
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data;
+}
+
+canvas.width = Math.max(1, Math.round(width * scale));
+canvas.height = Math.max(1, Math.round(height * scale));
+canvas.hidden = false;
+form.querySelector(".edit-tools").hidden = false;
+extend();
+redraw();
+if (form.dataset.lock) remember(form.dataset.lock);
