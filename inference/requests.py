@@ -299,7 +299,8 @@ def _checked(kind: Any, value: Any, name: str) -> Any:
 
 def _as_dict(frozen: Any) -> dict[str, Any]:
     """dataclasses.asdict without its deep copies: nothing in these can change, and a launch asks for thousands."""
-    return {name: _as_value(getattr(frozen, name)) for name in _fields(cast("Hashable", type(frozen)))[0]}
+    values = ((name, getattr(frozen, name)) for name in _fields(cast("Hashable", type(frozen)))[0])
+    return {name: value if type(value) in _KINDS else _as_value(value) for name, value in values}
 
 
 def _as_value(value: Any) -> Any:
