@@ -211,7 +211,7 @@ def _rows(cells: QuerySet[Cell]) -> list[_Row]:
     # Not joined: thousands of cells show a few dozen photos.
     photos = Photo.objects.filter(pk__in=cells.order_by().values("photo")).select_related("upload").in_bulk()
     rows: Iterable[tuple[Any, ...]] = cells.values_list(*_Row._fields)
-    return [_Row._make((*row[:-1], photos.get(row[-1]))) for row in rows]
+    return [_Row._make((*row[:-1], None if row[-1] is None else photos[row[-1]])) for row in rows]
 
 
 def _locked(campaign_id: int) -> Campaign:

@@ -110,8 +110,10 @@ def _picture(name: str, what: str, workspace_id: int) -> str:
 
 def _edit(settings: Settings, base: ChosenPicture, workspace_id: int) -> Edit:
     lock = chosen.find(settings.lock, workspace_id=workspace_id)
-    if lock is None or lock.size != base.size:
+    if lock is None or lock.size != base.size or not lock.name.startswith("upload-"):
         raise RequestError(FOREIGN)
+    if base.has_alpha:
+        raise RequestError(edits.TRANSPARENT)
     try:
         edit = Edit(lock=lock, box=edits.read_box(settings.box), sides=Sides.read(settings.extend))
     except EditError as error:

@@ -21,7 +21,10 @@ from inference.product_lock.edit import Box
 from inference.references import Frame, ProductReference
 from inference.requests import ImageRequest, Size
 
-PLACED_KEPT = 4
+# Of a canvas of 64 megapixels each takes 320 MB.
+PLACED_KEPT = 2
+# The encoders of looks see 224 to 336 px.
+LOOK_PX = 1024
 # A campaign pins its compositions with a few pictures; a map takes up to 5 MB.
 MAPS_KEPT = 16
 
@@ -126,7 +129,7 @@ def _annotated(kind: str, key: str, delivered: Size, painted_size: Size, part: F
 
 @lru_cache(maxsize=PLACED_KEPT)
 def _look(key: str) -> NDArray[np.uint8]:
-    return pictures.read(key, what="The reference image")
+    return framing.within(pictures.read(key, what="The reference image"), side_px=LOOK_PX)
 
 
 def engine_input(prepared: Prepared, *, seed: int) -> EngineInput:
@@ -187,5 +190,6 @@ def _flaw(
 ) -> str | None:
     if kept.part is None:
         return product_lock.judge(image, kept.whole, certificate)
-    # What surrounds an edit is no old background, and what takes the place of something may be a plain wall.
-    return "blank" if framing.is_blank(picture) else None
+    # What surrounds an edit is no old background, and what takes the place of something on a plain wall is plain.
+    around = kept.shown.rgb[kept.shown.lock][None]
+    return "blank" if framing.is_blank(picture) and not framing.is_blank(around) else None

@@ -56,6 +56,13 @@ def unframe(
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS, box=crop))
 
 
+def within(picture: NDArray[np.uint8], *, side_px: int) -> NDArray[np.uint8]:
+    """A picture, uint8 (h, w, 3), at most so many pixels on its longer side (Lanczos), never enlarged."""
+    image = Image.fromarray(picture)
+    image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
 def is_blank(picture: NDArray[np.uint8]) -> bool:
     """Whether nothing is in it: no channel varies by more than FLAT_LEVELS (standard deviation, 0 to 255)."""
     return float(picture.std(axis=(0, 1)).max()) <= FLAT_LEVELS

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from gallery import storage
 from inference import catalog, loras
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 LOST_AFTER = timedelta(minutes=2)
 # No browser sends a file for as long without the request being ended.
 BROKEN_OFF_AFTER = timedelta(hours=2)
+# So long the file of one that was decided about is looked for in quarantine once more.
+CLEARED_FOR = timedelta(hours=1)
 BROKEN_OFF = "did not arrive whole. Upload it again."
 
 
@@ -33,17 +36,18 @@ def admit(*, lora_id: int, now: datetime) -> None:
 
     :raises OSError: storage does not answer; it stays in quarantine and is tried again.
     """
-    lora = Lora.objects.filter(pk=lora_id, status=LoraStatus.QUARANTINED).first()
+    lora = Lora.objects.filter(pk=lora_id).exclude(status=LoraStatus.RECEIVED).first()
     if lora is None:
         return
     key = loras.quarantine_key(lora)
-    try:
-        with storage.on_disk(key) as path:
-            _decide(lora, path, now)
-    except FileNotFoundError:
-        _refuse(lora, BROKEN_OFF, now)
-    with contextlib.suppress(FileNotFoundError):
-        default_storage.delete(key)
+    if lora.status == LoraStatus.QUARANTINED:
+        if default_storage.exists(key):
+            with storage.on_disk(key) as path:
+                _decide(lora, path, now)
+        else:
+            _refuse(lora, BROKEN_OFF, now)
+    # Of one that was decided about before, too: whoever did may have been killed before this.
+    _clear(key)
 
 
 def check_again(*, lora_id: int, now: datetime) -> None:
@@ -62,12 +66,23 @@ def check_again(*, lora_id: int, now: datetime) -> None:
 
 def sweep(*, now: datetime) -> None:
     """Decide about those whose message was lost, and refuse those that broke off on their way in."""
-    waiting = Lora.objects.filter(status=LoraStatus.QUARANTINED, created_at__lt=now - LOST_AFTER)
-    for pk in waiting.order_by("pk").values_list("pk", flat=True):
-        admit(lora_id=pk, now=now)
+    waiting = Q(status=LoraStatus.QUARANTINED, created_at__lt=now - LOST_AFTER)
+    left_behind = Q(decided_at__gt=now - CLEARED_FOR)
+    for pk in Lora.objects.filter(waiting | left_behind).order_by("pk").values_list("pk", flat=True):
+        try:
+            admit(lora_id=pk, now=now)
+        except Exception:
+            # Whatever is wrong with this one, the others are decided about.
+            logger.exception("LoRA %s", pk)
     for lora in Lora.objects.filter(status=LoraStatus.RECEIVED, created_at__lt=now - BROKEN_OFF_AFTER):
         refusal = f"{lora.file_name} {BROKEN_OFF}"
         loras.move(lora, LoraStatus.RECEIVED, LoraStatus.REFUSED, refusal=refusal, decided_at=now)
+        _clear(loras.quarantine_key(lora))
+
+
+def _clear(key: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        default_storage.delete(key)
 
 
 def installed() -> dict[str, CheckpointSource]:
@@ -81,8 +96,6 @@ def installed() -> dict[str, CheckpointSource]:
 
 
 def _decide(lora: Lora, path: Path, now: datetime) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(path)
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != lora.sha256:
             _refuse(lora, BROKEN_OFF, now)

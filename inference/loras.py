@@ -212,9 +212,9 @@ def dismiss(*, lora_id: int) -> bool:
 
 
 def usable(*, workspace_id: int) -> QuerySet[Lora]:
-    """The LoRAs that may be chosen, by name; at most as many as a page offers."""
+    """The LoRAs that may be chosen, by name."""
     clean = Lora.objects.filter(workspace_id=workspace_id, status=LoraStatus.CLEAN, archived_at=None)
-    return clean.order_by("name", "pk")[:OFFERED]
+    return clean.order_by("name", "pk")
 
 
 def known(*, workspace_id: int) -> tuple[KnownLora, ...]:

@@ -76,10 +76,12 @@ class Recorder:
 
     def settle(self) -> list[int]:
         """Settle what is stored; the ids of the renders that are off this worker's hands, stale ones too."""
-        finished, self._stored = _with_settings(self._stored), []
+        finished = _with_settings(self._stored)
         if finished:
             for render_id in queue.complete(finished, now=clock.now()):
                 logger.info("render %s went on without this attempt: its picture is dropped", render_id)
+            # Not before: what could not be settled may be once more, and what was is stale then.
+            self._stored = []
             kill_point("after_settle")
         return [each.render.id for each in finished]
 

@@ -222,12 +222,12 @@ class Runner:
         try:
             return _Work(render=render, prepared=prepare(render.request, key))
         except product_lock.LockError as error:
-            unsettled.pop(render.id)
             self._end(render, code="product", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
+            unsettled.pop(render.id)
             return None
         except PictureError as error:
-            unsettled.pop(render.id)
             self._end(render, code="picture", reason=f"{error} Nothing was charged.", error=None, may_retry=False)
+            unsettled.pop(render.id)
             return None
 
     def _paint(

@@ -47,7 +47,8 @@ def loras_of(request: StudioRequest, form: StudioForm) -> Mapping[str, object]:
     missing = set(object_ids(weights)) - {row.pk for row in rows}
     if missing:
         rows += Lora.objects.filter(workspace=request.workspace, pk__in=missing).order_by("name", "pk")
-    shown = [row for row in rows if str(row.pk) in weights or entry.slug in row.fits]
+    fitting = [row for row in rows if str(row.pk) in weights or entry.slug in row.fits]
+    shown = [row for place, row in enumerate(fitting) if str(row.pk) in weights or place < loras.OFFERED]
     choices = [
         LoraChoice(
             lora=row,
@@ -59,7 +60,7 @@ def loras_of(request: StudioRequest, form: StudioForm) -> Mapping[str, object]:
     ]
     return {
         "lora_choices": choices,
-        "loras_elsewhere": len(rows) - len(shown),
+        "loras_elsewhere": len(rows) - len(fitting),
         "loras_chosen": sum(choice.is_chosen for choice in choices),
     }
 

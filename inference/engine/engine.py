@@ -57,6 +57,8 @@ ShouldStop = Callable[[], bool]
 # (measured with torch 2.13 on SiLU with three and four threads). So the number is fixed, whatever the machine has; a
 # machine with more cores runs more workers.
 CPU_THREADS = 2
+# What paints, and what makes masks, maps and frames of the pictures that it is given.
+LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow", "opencv-python-headless")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,7 +122,7 @@ class Engine:
 
     def versions(self) -> dict[str, str]:
         """Libraries, and on a CPU its instruction set and the threads: what may change the bytes of a recipe."""
-        libraries = {name: version(name) for name in ("torch", "diffusers", "transformers")}
+        libraries = {name: version(name) for name in LIBRARIES}
         found = {**libraries, "python": platform.python_version()}
         if self._device.type == "cpu":
             found |= {"cpu": torch.backends.cpu.get_cpu_capability(), "threads": str(self._threads)}

@@ -140,6 +140,10 @@ def _check_noted(header: Header) -> None:
         noted = None
     patterns = [value for key, value in noted.items() if key.endswith(".alpha_pattern")] if _is_table(noted) else []
     alphas = [value for key, value in noted.items() if key.endswith(".lora_alpha")] if _is_table(noted) else []
+    if _is_table(noted) and any(value for key, value in noted.items() if key.endswith(".use_rslora")):
+        raise LoraFileError(
+            "was trained with rank-stabilized scaling (rsLoRA), which is not read here. Train it without."
+        )
     is_sound = _is_table(noted) and all(pattern is None or _is_table(pattern) for pattern in patterns)
     if is_sound:
         alphas += [alpha for pattern in patterns if pattern for alpha in pattern.values()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 LENGTH_BYTES: Final = 8
 # Real ones take some hundred kilobytes, the tags of their training pictures included.
-MAX_HEADER_BYTES: Final = 16_000_000
+MAX_HEADER_BYTES: Final = 4_000_000
 MAX_TENSORS: Final = 20_000
 MAX_NAME_LENGTH: Final = 300
 MAX_SIDE: Final = 1 << 20
@@ -62,13 +63,14 @@ def read_from(file: BinaryIO, *, size_bytes: int) -> Header:
     first = file.read(LENGTH_BYTES)
     if len(first) < LENGTH_BYTES:
         raise LoraFileError("is too short to be a safetensors file. Choose the LoRA’s .safetensors file.")
-    if first.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")):
-        raise LoraFileError(
-            "is a file that could run a program when it is opened (a pickle or a ZIP). "
-            "Only safetensors files are taken: convert it, or choose the LoRA’s .safetensors file."
-        )
     [length] = struct.unpack("<Q", first)
     if length > min(MAX_HEADER_BYTES, size_bytes - LENGTH_BYTES):
+        # Only then: a sound header's length may begin with the same bytes.
+        if first.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")):
+            raise LoraFileError(
+                "is a file that could run a program when it is opened (a pickle or a ZIP). "
+                "Only safetensors files are taken: convert it, or choose the LoRA’s .safetensors file."
+            )
         raise LoraFileError(
             "is damaged or no safetensors file: it says that its header is longer than can be. " + AGAIN
         )
@@ -101,8 +103,7 @@ def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Two programs may take different ones of two equal keys, so that one checks what none loads."""
     table = dict(pairs)
     if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        twin = next(name for name in names if names.count(name) > 1)
+        twin = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise LoraFileError(f"names {_short(twin)} twice in its header, so that nobody can tell what it holds. {AGAIN}")
     return table
 

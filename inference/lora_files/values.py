@@ -41,4 +41,4 @@ def _are_sound(values: npt.NDArray[Any], tensor: Tensor) -> bool:
     if tensor.dtype == "BF16":
         return bool(((values & 0x7FFF) <= BF16_MAX).all())
     # Comparing with NaN is false.
-    return bool((np.abs(values) <= HALF_MAX).all())
+    return bool(((values <= HALF_MAX) & (values >= -HALF_MAX)).all())

@@ -201,7 +201,7 @@ def _context(request: StudioRequest, form: Entered, **state: Any) -> dict[str, o
         "formats": FORMATS.values(),
         "ways": WAY_WORDS.items(),
         "anchors": ANCHORS,
-        "loras": loras.usable(workspace_id=request.workspace.pk),
+        "loras": loras.usable(workspace_id=request.workspace.pk)[: loras.OFFERED],
         "csv": CSV,
     }
 

@@ -197,6 +197,15 @@ def test_a_plain_wall_in_place_of_something_is_no_flaw_but_nothing_at_all_is(sou
     assert finish(prepared, np.full_like(seen.image, 7)).flaw == "blank"
 
 
+def test_on_an_empty_ground_an_empty_part_is_what_was_wanted(source) -> None:
+    asked = edited(
+        np.full((256, 256, 3), 255, np.uint8), (100, 100, 160, 160), Frame(x=68, y=68, width=124, height=124)
+    )
+    key = batch_key(asked, source.sizes)
+    prepared = prepare(asked, key)
+    assert finish(prepared, np.full((key.height, key.width, 3), 255, np.uint8)).flaw is None
+
+
 def test_a_picture_is_extended_on_chosen_sides_and_lies_in_it_unchanged(paint) -> None:
     pixels = scene(200, 160)
     product = ProductReference(

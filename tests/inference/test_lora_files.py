@@ -98,6 +98,23 @@ def test_every_file_that_is_cut_short_is_refused(tmp_path, starter):
             checked(tmp_path, whole[:length], Starter=starter)
 
 
+@pytest.mark.parametrize("length", [640, 896, 1152])
+def test_a_header_whose_length_begins_as_a_pickle_does_is_a_header(tmp_path, starter, length):
+    whole = safetensors(kohya(), {"note": ""})
+    size = struct.unpack("<Q", whole[:8])[0]
+    length += 65536 * (size >= length)
+    longer = safetensors(kohya(), {"note": "x" * (length - size)})
+    assert struct.unpack("<Q", longer[:8])[0] == length
+    assert longer[0] == 0x80
+    assert checked(tmp_path, longer, Starter=starter).fits == ("starter",)
+
+
+def test_a_name_that_stands_twice_among_many_is_found_at_once(tmp_path, starter):
+    names = [f'"{number}":{{}}' for number in range(200_000)]
+    with pytest.raises(LoraFileError, match='"199999" twice'):
+        checked(tmp_path, with_header(f"{{{','.join([*names, names[-1]])}}}".encode()), Starter=starter)
+
+
 # --- keys, shapes, numbers --------------------------------------------------------------------------------------------
 
 

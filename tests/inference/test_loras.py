@@ -200,6 +200,37 @@ def test_the_sweep_decides_about_what_was_forgotten(workspace):
     assert Lora.objects.get(pk=lora.pk).status == LoraStatus.CLEAN
 
 
+def test_a_worker_that_was_killed_right_after_its_decision_leaves_no_file_behind(workspace, monkeypatch):
+    lora = receive(workspace)
+
+    def die(key: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lora_intake, "_clear", die)
+        with pytest.raises(KeyboardInterrupt):
+            lora_intake.admit(lora_id=lora.pk, now=NOW)
+    assert default_storage.exists(loras.quarantine_key(lora))
+    lora_intake.sweep(now=NOW + timedelta(minutes=1))
+    assert not default_storage.exists(loras.quarantine_key(lora))
+    assert Lora.objects.get(pk=lora.pk).status == LoraStatus.CLEAN
+
+
+def test_one_that_cannot_be_decided_about_does_not_stop_the_others(workspace, monkeypatch):
+    bad, good = receive(workspace, name="Bad"), receive(workspace, other(2), name="Good")
+    decide = lora_intake._decide
+
+    def stumble(lora: Lora, *arguments: object) -> None:
+        if lora.pk == bad.pk:
+            raise PermissionError("the file belongs to somebody else")
+        decide(lora, *arguments)
+
+    monkeypatch.setattr(lora_intake, "_decide", stumble)
+    lora_intake.sweep(now=NOW + timedelta(minutes=3))
+    assert Lora.objects.get(pk=bad.pk).status == LoraStatus.QUARANTINED
+    assert Lora.objects.get(pk=good.pk).status == LoraStatus.CLEAN
+
+
 def test_the_sweep_refuses_what_broke_off_on_its_way_in(workspace):
     lora = receive(workspace)
     Lora.objects.filter(pk=lora.pk).update(status=LoraStatus.RECEIVED)

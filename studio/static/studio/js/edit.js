@@ -74,8 +74,8 @@ function share() {
   context.drawImage(canvas, 0, 0, small.width, small.height);
   const { data } = context.getImageData(0, 0, small.width, small.height);
   let painted = 0;
-  for (let index = 3; index < data.length; index += 4) painted += data[index] > 127;
-  return (4 * painted) / data.length;
+  for (let index = 3; index < data.length; index += 4) painted += data[index];
+  return (4 * painted) / (255 * data.length);
 }
 
 function tell() {
@@ -138,7 +138,7 @@ canvas.addEventListener("pointermove", (event) => {
   const events = event.getCoalescedEvents?.() ?? [];
   go((events.length ? events : [event]).map(place));
 });
-for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, end);
+for (const kind of ["pointerup", "pointercancel"]) canvas.addEventListener(kind, ({ isPrimary }) => isPrimary && end());
 canvas.addEventListener("pointerleave", () => (brush.hidden = document.activeElement !== canvas));
 canvas.addEventListener("focus", show);
 canvas.addEventListener("blur", () => {
@@ -235,11 +235,17 @@ async function file() {
 
 let isReady = false;
 form.addEventListener("submit", async (event) => {
-  if (isReady || share() === 0) return;
+  // Whether a speck was painted the server sees: the count here is of a small copy.
+  if (isReady || (acts.length === 0 && !before)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
   const files = new DataTransfer();
-  files.items.add(await file());
+  try {
+    files.items.add(await file());
+  } catch {
+    document.getElementById("painted").textContent = "This browser could not save what was painted. Give the mask as a file.";
+    return;
+  }
   form.elements.mask.files = files.files;
   isReady = true;
   form.requestSubmit(event.submitter);

@@ -10,7 +10,9 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("paste", (event) => {
   const picture = [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"));
   const place = field();
-  if (!picture || !place) return;
+  // Text that was copied from a table brings a picture of itself along.
+  const isText = event.clipboardData?.types.includes("text/plain") && event.target.closest?.("input, textarea");
+  if (!picture || !place || isText) return;
   event.preventDefault();
   const files = new DataTransfer();
   files.items.add(picture);
