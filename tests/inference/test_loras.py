@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import celery
@@ -220,10 +220,10 @@ def test_one_that_cannot_be_decided_about_does_not_stop_the_others(workspace, mo
     bad, good = receive(workspace, name="Bad"), receive(workspace, other(2), name="Good")
     decide = lora_intake._decide
 
-    def stumble(lora: Lora, *arguments: object) -> None:
+    def stumble(lora: Lora, path: Path, now: datetime) -> None:
         if lora.pk == bad.pk:
             raise PermissionError("the file belongs to somebody else")
-        decide(lora, *arguments)
+        decide(lora, path, now)
 
     monkeypatch.setattr(lora_intake, "_decide", stumble)
     lora_intake.sweep(now=NOW + timedelta(minutes=3))
