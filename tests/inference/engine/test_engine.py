@@ -20,7 +20,7 @@ from inference.catalog import sources
 from inference.catalog.sources import CheckpointSource
 from inference.engine import schedulers
 from inference.engine.batching import BatchKey
-from inference.engine.engine import CPU_THREADS, Engine
+from inference.engine.engine import CPU_THREADS, LIBRARIES, Engine
 from inference.engine.interface import (
     EngineInput,
     InputError,
@@ -373,7 +373,7 @@ def test_inputs_that_do_not_fit_the_key_are_refused_before_anything_runs(engine,
 def test_the_engine_tells_what_its_bytes_depend_on(engine):
     assert engine.device_class == "cpu"
     versions = engine.versions()
-    assert set(versions) == {"torch", "diffusers", "transformers", "python", "cpu", "threads"}
+    assert set(versions) == {*LIBRARIES, "python", "cpu", "threads"}
     assert versions["torch"] == torch.__version__
     assert versions["threads"] == "2"
 
