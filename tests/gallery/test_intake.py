@@ -234,5 +234,5 @@ def test_the_database_itself_knows_no_clean_upload_without_pixels(workspace) -> 
 def test_the_documented_limits_are_the_ones_that_hold() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "uploads.md").read_text()
     documented = dict(re.findall(r"^\| `(STUDIO_\w+)` \| (\d+) \|", docs, re.MULTILINE))
-    assert len(documented) == 4
+    assert len(documented) == 5
     assert {name: str(getattr(settings, name)) for name in documented} == documented

@@ -126,7 +126,7 @@ def test_the_forms_page_costs_the_same_queries_for_few_and_for_many_products(
     producer, workspace, django_assert_max_num_queries, number
 ):
     _, address = draft_of(producer, products=[*stock(workspace.pk, *(f"SKU-{at}" for at in range(number)))])
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(21):
         assert producer.get(address).status_code == 200
 
 
