@@ -61,10 +61,12 @@ def test_two_are_asked_for_watched_one_stopped_and_the_other_used_again(studio):
 def test_a_finished_image_is_varied_and_opens_large_and_is_compared(studio):
     studio.locator("#prompt").fill(PROMPT)
     choose(studio, "aspect", "16:9")
+    before = studio.locator(".click").count()
     studio.locator("#generate").click()
+    expect(studio.locator(".click")).to_have_count(before + 1)
     first = studio.locator(".click").first.locator(".result").first
     expect(first.locator("a.tile-frame img")).to_be_visible(timeout=PAINTING_MS)
-    clicks = studio.locator(".click").count()
+    clicks = before + 1
     first.get_by_role("button", name="Vary").click()
     expect(studio.locator(".click")).to_have_count(clicks + 1)
     newest = studio.locator(".click").first.locator(".result").first
