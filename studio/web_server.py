@@ -16,7 +16,7 @@ control_socket_disable = True
 
 # Newly made objects after which Python looks for cycles among them, and how many of those looks until it looks among
 # older ones. The launch of a campaign makes hundreds of thousands that all stay until it is done: at the usual 700, 10
-# and 10, looking through them again and again takes a fifth of its time.
+# and 10, looking through them again and again takes about a fifth of its computing.
 COLLECTED_AFTER = (20_000, 20, 50)
 
 

@@ -97,7 +97,7 @@ def settle(*, settlements: Sequence[Settlement], now: datetime) -> None:
     :raises AlreadyResolvedError: one of them was captured or released before; nothing is written.
     """
     taken = {each.line_id: each for each in settlements}
-    resolutions = [_settled(line, taken[line.pk]) for line in _lines(list(taken))]
+    resolutions = [_settled(line, taken[line.pk]) for line in _lines([each.line_id for each in settlements])]
     _resolve(resolutions, now)
     for each in resolutions:
         if each.overrun:
@@ -150,7 +150,10 @@ def refund(*, line_id: int, key: str, now: datetime) -> int:
 
 
 def _lines(line_ids: Sequence[int]) -> list[HoldLine]:
-    return list(HoldLine.objects.filter(pk__in=line_ids).select_related("hold").order_by("pk"))
+    lines = list(HoldLine.objects.filter(pk__in=line_ids).select_related("hold").order_by("pk"))
+    if len(lines) != len(line_ids):
+        raise ValueError(f"Of the hold lines {list(line_ids)}, some are not there or named twice. Name each once.")
+    return lines
 
 
 def _settled(line: HoldLine, taken: Settlement) -> _Resolution:

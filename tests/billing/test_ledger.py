@@ -535,6 +535,20 @@ def test_a_line_is_settled_once_and_not_on_figures_below_nothing(books):
         books.settle(hold, (1, 0, 0))
 
 
+def test_a_line_that_is_named_twice_or_is_not_there_settles_nothing(books):
+    books.grant(10)
+    hold = books.hold(4, 4)
+    line_id = books.line(hold)
+    before = snapshot()
+    for ids in ([line_id, line_id], [line_id, line_id + 1000]):
+        with pytest.raises(ValueError, match="not there or named twice"):
+            ledger.release(line_ids=ids, now=books.now)
+        twice = [ledger.Settlement(line_id=pk, cost=1, micro_units=1) for pk in ids]
+        with pytest.raises(ValueError, match="not there or named twice"):
+            ledger.settle(settlements=twice, now=books.now)
+    assert snapshot() == before
+
+
 # --- many lines at once ----------------------------------------------------------------------------------------------
 
 
