@@ -1,6 +1,6 @@
 """What the platform costs beside its engine: images a second through everything, over those of a bare loop.
 
-    python bench/overhead.py [--images 240] [--rate 4] [--side 512] [--database sqlite|postgres] [--profile DIR]
+    python bench/overhead.py [--images 480] [--rate 4] [--side 512] [--database sqlite|postgres] [--profile DIR]
 
 Both sides run two processes over the same fixed-rate engine, together so many images a second, in turn in one run: once
 a bare loop that throws its pictures away, once real Celery workers that claim, place the product, lock and certify,
@@ -52,7 +52,7 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=240, help="a multiple of 8")
+    parser.add_argument("--images", type=int, default=480, help="a multiple of 8")
     parser.add_argument("--rate", type=float, default=4.0, help="images a second of both processes together")
     parser.add_argument("--side", type=int, default=512, help="of the delivered square, in pixels")
     parser.add_argument("--database", choices=("sqlite", "postgres"), default="postgres")

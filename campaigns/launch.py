@@ -3,7 +3,7 @@
 What is launched already is not asked twice. Knows nothing about who may do this.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -261,9 +261,10 @@ def _ask(
     before = [asked.get((cell.pk, image)) for cell, image in wanted]
     # A weight of 0 does nothing, so that it asks for what was asked without.
     loras = tuple(LoraReference(file=each["file"], weight=each["weight"]) for each in campaign.loras if each["weight"])
+    products = _products(cell for cell, _ in wanted)
     requests = [
-        _request(cell, image, entry, used=last.used if last else 0, loras=loras)
-        for (cell, image), last in zip(wanted, before, strict=True)
+        _request(cell, image, entry, used=last.used if last else 0, product=product, loras=loras)
+        for (cell, image), last, product in zip(wanted, before, products, strict=True)
     ]
     number = campaign.launches.count() + 1
     generation, render_ids = queue.enqueue(
@@ -300,7 +301,13 @@ def _link(wanted: Iterable[tuple[_Row, int]], requests: Iterable[ImageRequest], 
 
 
 def _request(
-    cell: _Row, image: int, entry: CatalogEntry, *, used: int, loras: tuple[LoraReference, ...]
+    cell: _Row,
+    image: int,
+    entry: CatalogEntry,
+    *,
+    used: int,
+    product: ProductReference | None,
+    loras: tuple[LoraReference, ...],
 ) -> ImageRequest:
     return image_request(
         entry,
@@ -310,9 +317,19 @@ def _request(
         seed=retry_seed(cell.seeds[image - 1], used * TRIES),
         width=cell.width,
         height=cell.height,
-        product=_product_reference(cell),
+        product=product,
         loras=loras,
     )
+
+
+def _products(cells: Iterable[_Row]) -> Iterator[ProductReference | None]:
+    """What each cell shows: thousands of them show a few dozen photos, each in a handful of places."""
+    known: dict[tuple[object, ...], ProductReference | None] = {}
+    for cell in cells:
+        shown = (cell.photo.pk if cell.photo else None, *(cell.placement or {}).items())
+        if shown not in known:
+            known[shown] = _product_reference(cell)
+        yield known[shown]
 
 
 def _product_reference(cell: _Row) -> ProductReference | None:

@@ -1,5 +1,6 @@
 """What a request costs: likely, at most, and finally. Pure; the prices stand in the catalogue entries."""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def estimate(
     return Estimate(likely=images * likely_cost, maximum=images * _at_most(entry, steps))
 
 
+# A launch asks for thousands of images in so many steps.
+@functools.lru_cache(maxsize=256)
 def _at_most(entry: CatalogEntry, steps: int) -> int:
     largest = max(width * height for width, height in entry.sizes)
     return charge(entry.price, Used(pixel_steps=largest * steps, provider_units=entry.price.maximum_units)).cost

@@ -96,13 +96,7 @@ class ImageRequest:
 
     def to_json(self) -> dict[str, JSON]:
         """The request as plain JSON values; the fields of `_SINCE` only where they say something."""
-        values = _as_dict(self)
-        for where, added in _SINCE.items():
-            table = values if where == "request" else values[where]
-            for name, nothing in added.items():
-                if table is not None and table[name] == nothing:
-                    del table[name]
-        return values
+        return _as_dict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -115,17 +109,22 @@ class ImageRequest:
 
     def digest(self) -> str:
         """SHA-256 (hex) of the canonical JSON."""
-        return hashlib.sha256(self._canonical.encode()).hexdigest()
+        return self._digest
 
     @functools.cached_property
     def _canonical(self) -> str:
-        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return _CANONICAL.encode(self.to_json())
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self._canonical.encode()).hexdigest()
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 # Fields that came later, and what says nothing in each: without them, requests keep the digests that recipes hold.
-_SINCE: Mapping[str, Mapping[str, Any]] = {
-    "request": {"initial": None, "clip_skip": 0, "loras": (), "control": None, "look": None},
-    "product": {"frame": None, "offset": None},
+_SINCE: Mapping[type, Mapping[str, Any]] = {
+    ImageRequest: {"initial": None, "clip_skip": 0, "loras": (), "control": None, "look": None},
+    ProductReference: {"frame": None, "offset": None},
 }
 
 
@@ -258,23 +257,30 @@ def _from_json(cls: type[_Frozen], values: Any, where: str) -> _Frozen:
     """One of this module's dataclasses from plain JSON values, field by field, by its own annotations."""
     if not isinstance(values, Mapping):
         raise RequestError(f"The {where} must be an object, not {values!r}.")
-    kinds, required = _fields(cast("Hashable", cls))
+    kinds, exact, required = _fields(cast("Hashable", cls))
     if unknown := sorted(values.keys() - kinds.keys()):
         raise RequestError(f'The {where} has no field "{unknown[0]}". Its fields are: {", ".join(kinds)}.')
     for name in required:
         if name not in values:
             raise RequestError(f'The {where} lacks its field "{name}".')
-    return cls(**{name: _checked(kinds[name], value, name) for name, value in values.items()})
+    return cls(
+        **{
+            name: value if type(value) in exact[name] else _checked(kinds[name], value, name)
+            for name, value in values.items()
+        }
+    )
 
 
 @functools.cache
-def _fields(cls: Hashable) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """A dataclass's fields with their types, in order, and those that have to be given."""
+def _fields(cls: Hashable) -> tuple[Mapping[str, Any], Mapping[str, tuple[Any, ...]], tuple[str, ...]]:
+    """A dataclass's fields in order: their kinds, the types whose values need no look, and those that must be given."""
     kind = cast("type[Any]", cls)
     hints = get_type_hints(kind)
     fields = dataclasses.fields(kind)
+    kinds = {field.name: hints[field.name] for field in fields}
+    exact = {name: (kind,) if isinstance(kind, type) else get_args(kind) for name, kind in kinds.items()}
     required = tuple(field.name for field in fields if field.default is dataclasses.MISSING)
-    return {field.name: hints[field.name] for field in fields}, required
+    return kinds, exact, required
 
 
 def _checked(kind: Any, value: Any, name: str) -> Any:
@@ -299,8 +305,14 @@ def _checked(kind: Any, value: Any, name: str) -> Any:
 
 def _as_dict(frozen: Any) -> dict[str, Any]:
     """dataclasses.asdict without its deep copies: nothing in these can change, and a launch asks for thousands."""
-    values = ((name, getattr(frozen, name)) for name in _fields(cast("Hashable", type(frozen)))[0])
-    return {name: value if type(value) in _KINDS else _as_value(value) for name, value in values}
+    kind = type(frozen)
+    nothing = _SINCE.get(kind, {})
+    values = vars(frozen)
+    return {
+        name: values[name] if type(values[name]) in _KINDS else _as_value(values[name])
+        for name in _fields(cast("Hashable", kind))[0]
+        if name not in nothing or values[name] != nothing[name]
+    }
 
 
 def _as_value(value: Any) -> Any:

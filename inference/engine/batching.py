@@ -59,21 +59,19 @@ class BatchKey:
 
     def digest(self) -> str:
         """SHA-256 (hex) of the key's canonical JSON: equal for equal keys, on every machine."""
-        return _digest(self)
+        return self._digest
 
-
-# A launch asks for thousands of images that have a handful of keys.
-@functools.lru_cache(maxsize=256)
-def _digest(key: BatchKey) -> str:
-    canonical = json.dumps(dataclasses.asdict(key), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    @functools.cached_property
+    def _digest(self) -> str:
+        canonical = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def batch_key(request: ImageRequest, sizes: Sequence[Size]) -> BatchKey:
     """The key of a request, at that of the model's (width, height) sizes whose aspect is nearest to what is painted."""
     across, down = request.painted_size
     width, height = model_size(sizes, width=across, height=down)
-    return BatchKey(
+    return _shared_key(
         checkpoint=request.checkpoint,
         task=request.task,
         width=width,
@@ -83,15 +81,20 @@ def batch_key(request: ImageRequest, sizes: Sequence[Size]) -> BatchKey:
         strength=1.0 if request.task == "text2img" else request.strength,
         scheduler=request.scheduler,
         clip_skip=request.clip_skip,
-        # A weight of 0 does nothing; in one order, because adapters add up in any.
-        loras=tuple(
-            LoraKey(file=each.file, weight=each.weight)
-            for each in sorted(request.loras, key=lambda each: (each.file, each.weight))
-            if each.weight
-        ),
+        loras=_lora_keys(request),
         control=_control_key(request),
         look_scale=request.look.scale if request.look and request.look.scale else None,
     )
+
+
+# A launch asks for thousands of images that have a handful of keys.
+_shared_key = functools.lru_cache(maxsize=256)(BatchKey)
+
+
+def _lora_keys(request: ImageRequest) -> tuple[LoraKey, ...]:
+    # A weight of 0 does nothing; in one order, because adapters add up in any.
+    used = sorted((each for each in request.loras if each.weight), key=lambda each: (each.file, each.weight))
+    return tuple(LoraKey(file=each.file, weight=each.weight) for each in used)
 
 
 def _control_key(request: ImageRequest) -> ControlKey | None:
