@@ -98,7 +98,7 @@ MUTANTS = (
         file="billing/ledger/holding.py",
         before="Account.objects.filter(pk=account.pk, available__gte=total).update(",
         after="Account.objects.filter(pk=account.pk).update(",
-        test="tests/billing/test_ledger.py::test_a_hold_of_everything_is_possible_and_one_millicredit_more_is_not",
+        test="tests/billing/test_holding.py::test_a_hold_of_everything_is_possible_and_one_millicredit_more_is_not",
     ),
     Mutant(
         name="a hold passes no budget",
@@ -112,14 +112,14 @@ MUTANTS = (
         file="billing/ledger/settling.py",
         before="HoldLine.objects.filter(pk__in=ids, resolved_at__isnull=True)",
         after="HoldLine.objects.filter(pk__in=ids)",
-        test="tests/billing/test_ledger.py::test_a_line_is_resolved_once",
+        test="tests/billing/test_settling.py::test_a_line_is_resolved_once",
     ),
     Mutant(
         name="nobody is charged more than was held",
         file="billing/ledger/settling.py",
         before="captured = min(taken.cost, line.amount)",
         after="captured = taken.cost",
-        test="tests/billing/test_ledger.py::"
+        test="tests/billing/test_settling.py::"
         "test_a_line_is_settled_on_what_was_really_used_and_never_above_what_it_holds",
     ),
     Mutant(
@@ -127,14 +127,14 @@ MUTANTS = (
         file="billing/ledger/settling.py",
         before='HoldLine.objects.filter(pk=line_id, captured__gt=F("refunded")).update(',
         after="HoldLine.objects.filter(pk=line_id).update(",
-        test="tests/billing/test_ledger.py::test_the_same_refund_twice_moves_credits_once_and_answers_the_same",
+        test="tests/billing/test_settling.py::test_the_same_refund_twice_moves_credits_once_and_answers_the_same",
     ),
     Mutant(
         name="a day's credits are granted once",
         file="billing/ledger/granting.py",
         before='f"daily:{workspace_id}:{today}"',
         after='f"daily:{workspace_id}:{now}"',
-        test="tests/billing/test_ledger.py::test_a_plan_grants_today_and_this_month_once",
+        test="tests/billing/test_granting.py::test_a_plan_grants_today_and_this_month_once",
     ),
     Mutant(
         name="an entry is never changed",
