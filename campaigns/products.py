@@ -18,6 +18,8 @@ from campaigns.photos import ExaminedPhoto
 from campaigns.products_csv import MAX_SKU_LENGTH, MAX_TITLE_LENGTH, ProductRow
 from campaigns.slugs import reading
 from campaigns.toml_tables import Problems, nearest, text_fault
+from gallery import intake
+from gallery.intake import RefusedError
 
 MASK_ENDINGS = ("-mask", "_mask", ".mask")
 # What most file systems take, whatever the letters are.
@@ -142,7 +144,7 @@ def rename(*, product_id: int, title: str) -> None:
 def replace_photo(
     *, product: Product, photo: GivenFile | None, mask: GivenFile | None, scratch: Path, now: datetime
 ) -> None:
-    """Give a product another photo, or its photo a mask. Campaigns that were planned keep what they had.
+    """Give a product another photo, or its photo a mask. Campaigns take it once its mask is there; what is made stays.
 
     :raises ProductError: a file cannot be used, or neither is given.
     :raises gallery.decoder.DecoderError: no decoder starts on this machine.
@@ -154,6 +156,28 @@ def replace_photo(
     if refusals:
         raise ProductError(" ".join(one.sentence for one in refusals))
     photos.accept(workspace_id=product.workspace_id, rows=[row], examined=examined, now=now)
+
+
+def give_mask(*, photo: Photo, mask: GivenFile, scratch: Path, now: datetime) -> None:
+    """Give a product's photo the mask that somebody painted: white is protected.
+
+    :raises ProductError: it cannot be used, or the product has another photo by now; nothing is written.
+    :raises gallery.decoder.DecoderError: no decoder starts on this machine.
+    """
+    (examined,) = intake.examine_masks([mask.path], scratch=scratch)
+    if isinstance(examined, RefusedError):
+        raise ProductError(str(examined))
+    upload = photo.upload
+    if examined.lock_pixels == upload.width * upload.height:
+        raise ProductError("All of the photo is protected, so nothing could be painted. Tint the background.")
+    if not examined.lock_pixels:
+        raise ProductError("Nothing is protected. Leave the product clear.")
+    try:
+        intake.check_mask(examined, width=upload.width, height=upload.height, photo=upload.name)
+    except RefusedError as refusal:
+        raise ProductError(str(refusal)) from refusal
+    if photos.accept_painted(photo=photo, mask=examined, now=now) is None:
+        raise ProductError("The product was given another photo meanwhile. Open it again, and paint that one's mask.")
 
 
 def remove(*, product_id: int) -> None:

@@ -76,16 +76,16 @@ def examine_masks(paths: Sequence[Path], *, scratch: Path) -> list[NormalizedIma
     return _examine(paths, scratch=scratch, use="mask")
 
 
-def check_mask(mask: NormalizedImage, photo: NormalizedImage) -> None:
-    """Check that a mask can protect a product in a photo.
+def check_mask(mask: NormalizedImage, *, width: int, height: int, photo: str) -> None:
+    """Check that a mask can protect a product in a photo of this size and name.
 
     :raises RefusedError: it has another size, or nothing in it is white.
     """
-    if (mask.width, mask.height) != (photo.width, photo.height):
+    if (mask.width, mask.height) != (width, height):
         raise RefusedError(
             mask.source_name,
-            f"is {mask.width} × {mask.height} pixels and the photo {photo.source_name}"
-            f" {photo.width} × {photo.height}. Make the mask as large as the photo.",
+            f"is {mask.width} × {mask.height} pixels and the photo {photo} {width} × {height}. "
+            "Make the mask as large as the photo.",
         )
     if mask.lock_pixels == 0:
         raise RefusedError(

@@ -63,6 +63,21 @@ class PhotoForm(forms.Form):
     )
 
 
+class MaskForm(forms.Form):
+    """The mask that was painted for a photo, and which photo that was."""
+
+    # The page fills the file in when the form is sent, which a browser would refuse to begin without it.
+    use_required_attribute = False
+
+    photo = forms.IntegerField(widget=forms.HiddenInput)
+    mask = forms.FileField(
+        label="Lock mask",
+        widget=DropZone(words="Its mask", accept=IMAGES),
+        help_text="As large as the photo, white on the product.",
+        error_messages={"required": "Paint the mask, or choose its file."},
+    )
+
+
 class TitleForm(forms.Form):
     """What a product is, in words."""
 

@@ -13,9 +13,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from billing import clock
 from campaigns import photos, products
-from campaigns.models import Product
+from campaigns.models import Photo, Product
 from campaigns.products import GivenFile, Imported, ProductError
-from studio.forms.products import CsvForm, PhotoForm, PhotosForm, TitleForm
+from studio.forms.products import CsvForm, MaskForm, PhotoForm, PhotosForm, TitleForm
 from studio.http import StudioRequest, finished, unchanged
 from studio.ids import object_id, object_ids
 
@@ -105,9 +105,19 @@ def replace_photo(request: StudioRequest, *, product_id: int) -> HttpResponseBas
             except ProductError as error:
                 form.add_error("photo", str(error))
             else:
-                messages.success(request, "The photo is replaced. Campaigns that were launched keep the one they had.")
+                messages.success(request, _replaced(found))
                 return redirect("product", request.workspace.slug, found.pk)
     return _show(request, found, photo_form=form)
+
+
+def _replaced(found: Product) -> str:
+    """What the other photo means, in words."""
+    if not found.cells.exists():
+        return "The photo is replaced."
+    return (
+        "The photo is replaced. As soon as its mask is there, images that campaigns made from the old one are stale; "
+        "approved ones stay as they are."
+    )
 
 
 def retry_mask(request: StudioRequest, *, product_id: int) -> HttpResponseBase:
@@ -116,6 +126,33 @@ def retry_mask(request: StudioRequest, *, product_id: int) -> HttpResponseBase:
     if found.photo and photos.retry_mask(photo_id=found.photo.pk):
         messages.success(request, "Its mask is tried again.")
     return redirect("product", request.workspace.slug, found.pk)
+
+
+def paint_mask(request: StudioRequest, *, product_id: int) -> HttpResponseBase:
+    """The page on which a photo's mask is painted by hand; a POST keeps it."""
+    found = _product(request, product_id)
+    if found.photo is None:
+        messages.info(request, "Give the product a photo first.")
+        return redirect("product", request.workspace.slug, found.pk)
+    form = MaskForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _give_mask(found, form)
+        except ProductError as error:
+            form.add_error("mask", str(error))
+        else:
+            messages.success(request, "The mask is saved. What is made from now on keeps to it.")
+            return redirect("product", request.workspace.slug, found.pk)
+    context = {"product": found, "photo": found.photo, "form": form}
+    return render(request, "products/paint_mask.html", context, status=422 if form.errors else 200)
+
+
+def _give_mask(found: Product, form: MaskForm) -> None:
+    # The one that was painted on, which need not be the product's own any more.
+    photo = get_object_or_404(Photo.objects.select_related("upload"), product=found, pk=form.cleaned_data["photo"])
+    with photos.scratch_folder() as folder:
+        (mask,) = _keep([form.cleaned_data["mask"]], Path(folder))
+        products.give_mask(photo=photo, mask=mask, scratch=Path(folder), now=clock.now())
 
 
 def remove(request: StudioRequest, *, product_id: int) -> HttpResponseBase:

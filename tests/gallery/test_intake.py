@@ -96,11 +96,15 @@ def test_a_mask_must_have_the_photos_size_and_something_white(tmp_path: Path, sc
     assert isinstance(good, NormalizedImage)
     assert isinstance(turned, NormalizedImage)
     assert isinstance(black, NormalizedImage)
-    intake.check_mask(good, photo)
+
+    def check(mask: NormalizedImage) -> None:
+        intake.check_mask(mask, width=photo.width, height=photo.height, photo=photo.source_name)
+
+    check(good)
     with pytest.raises(RefusedError, match=r"turned\.png is 64 × 96 pixels and the photo cup\.jpg 96 × 64\. Make"):
-        intake.check_mask(turned, photo)
+        check(turned)
     with pytest.raises(RefusedError, match=r"black\.png is black all over\. Paint the product white"):
-        intake.check_mask(black, photo)
+        check(black)
 
 
 # --- accept ---
@@ -202,7 +206,11 @@ def test_a_file_that_is_there_already_leads_to_the_clean_one(workspace) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("data", "said"), [(b"", "is empty"), (bytes(2_000_001), "is larger than 2 MB")])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "is empty"), (bytes(2_000_001), "is larger than 2 MB")],
+    ids=["empty", "oversized"],
+)
 def test_empty_and_oversized_files_leave_no_trace(workspace, settings, data, said) -> None:
     settings.STUDIO_UPLOAD_MAX_BYTES = 2_000_000
     with pytest.raises(RefusedError, match=f"cup.jpg {said}"):

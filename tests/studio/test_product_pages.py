@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from PIL import Image
 
 from campaigns.models import MaskSource, Photo, Product
 from gallery import storage
-from tests.campaigns.shelf import mask, photo_of, stock
+from tests.campaigns.shelf import SIZE, mask, photo_of, png, stock
 from tests.conftest import NOW
 from tests.studio.page_text import found_in, words
 from tests.studio.samples import Samples
@@ -21,6 +22,20 @@ PRODUCTS = "/w/acme/products/"
 @pytest.fixture
 def producer(browser: Callable[[str], Client]) -> Client:
     return browser("producer")
+
+
+def white(size: tuple[int, int]) -> bytes:
+    return png(Image.new("L", size, 255))
+
+
+def black(size: tuple[int, int]) -> bytes:
+    return png(Image.new("L", size, 0))
+
+
+def half_mask() -> bytes:
+    image = Image.new("L", SIZE, 0)
+    image.paste(255, (0, 0, SIZE[0] // 2, SIZE[1]))
+    return png(image)
 
 
 def file(name: str, data: bytes) -> SimpleUploadedFile:
@@ -178,6 +193,70 @@ def test_a_mask_that_failed_is_tried_again(producer, workspace):
     assert "No product was found." in words(producer.get(address))
     assert "Its mask is tried again." in words(producer.post(f"{address}mask/", follow=True))
     assert Photo.objects.get().mask_failure == ""
+
+
+def test_a_painted_mask_takes_the_place_of_the_one_that_was_found(producer, workspace):
+    mug = stock(workspace.pk, "MUG")["MUG"]
+    before = mug.photo
+    assert before is not None
+    address = f"{PRODUCTS}{mug.pk}/mask/paint/"
+    page = producer.get(address).content.decode()
+    assert f"/photos/{before.pk}/lock_mask/" in page
+    answer = producer.post(address, {"photo": before.pk, "mask": file("mask.png", half_mask())}, follow=True)
+    assert "The mask is saved." in words(answer)
+    assert "Mask painted by hand" in words(answer)
+    photo = Product.objects.get().photo
+    assert photo is not None
+    assert (photo.upload_id, photo.mask_source) == (before.upload_id, MaskSource.HAND)
+    # What was made with the one before can still be made again.
+    assert Photo.objects.get(pk=before.pk).mask_key not in ("", photo.mask_key)
+
+
+@pytest.mark.parametrize(
+    ("painted", "sentence"),
+    [
+        (white(SIZE), "All of the photo is protected"),
+        (black(SIZE), "Nothing is protected"),
+        (white((SIZE[0] + 1, SIZE[1])), "Make the mask as large as the photo."),
+        (b"words", "mask.png"),
+        (None, "Paint the mask, or choose its file."),
+    ],
+)
+def test_a_mask_that_protects_nothing_or_all_or_another_photo_is_refused(producer, workspace, painted, sentence):
+    mug = stock(workspace.pk, "MUG")["MUG"]
+    sent = {"photo": mug.photo_id} | ({} if painted is None else {"mask": file("mask.png", painted)})
+    answer = producer.post(f"{PRODUCTS}{mug.pk}/mask/paint/", sent)
+    assert answer.status_code == 422
+    assert sentence in words(answer)
+    assert Product.objects.get().photo_id == mug.photo_id
+
+
+def test_a_mask_for_a_photo_that_was_replaced_meanwhile_is_refused(producer, workspace):
+    mug = stock(workspace.pk, "MUG")["MUG"]
+    old = mug.photo_id
+    sent = {"photo": file("new.png", photo_of("new")), "mask": file("k.png", mask())}
+    producer.post(f"{PRODUCTS}{mug.pk}/photo/", sent)
+    answer = producer.post(f"{PRODUCTS}{mug.pk}/mask/paint/", {"photo": old, "mask": file("mask.png", half_mask())})
+    assert "another photo meanwhile" in words(answer)
+    assert Product.objects.get().photo_id != old
+
+
+def test_a_photo_of_another_product_gets_no_mask_through_this_one(producer, workspace):
+    shelf = stock(workspace.pk, "MUG", "CUP")
+    sent = {"photo": shelf["CUP"].photo_id, "mask": file("mask.png", half_mask())}
+    assert producer.post(f"{PRODUCTS}{shelf['MUG'].pk}/mask/paint/", sent).status_code == 404
+
+
+def test_where_no_mask_was_found_one_is_painted_from_nothing(producer, workspace):
+    mug = stock(workspace.pk, "MUG", has_mask=False)["MUG"]
+    Photo.objects.update(mask_failure="No product was found.")
+    assert "Paint the mask" in words(producer.get(f"{PRODUCTS}{mug.pk}/"))
+    address = f"{PRODUCTS}{mug.pk}/mask/paint/"
+    assert "data-inverted" in producer.get(address).content.decode()
+    producer.post(address, {"photo": mug.photo_id, "mask": file("mask.png", half_mask())})
+    photo = Product.objects.get().photo
+    assert photo is not None
+    assert photo.mask_source == MaskSource.HAND
 
 
 def test_a_product_goes_after_a_question_and_stays_while_a_campaign_uses_it(producer, workspace):
