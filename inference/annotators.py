@@ -1,4 +1,4 @@
-"""From a picture to the map that a ControlNet follows: its edges, or its drawn lines.
+"""From a picture to the map that a ControlNet follows: its edges, or its drawn lines; depth and pose are given as maps.
 Knows pixels only, and needs no weights.
 """
 
@@ -31,7 +31,17 @@ def lineart(picture: Pixels) -> Pixels:
     return _as_rgb(np.clip(lines, 0, 255).round().astype(np.uint8))
 
 
-ANNOTATORS: Mapping[str, Callable[[Pixels], Pixels]] = {"canny": canny, "lineart": lineart}
+def given(picture: Pixels) -> Pixels:
+    """The picture itself, uint8 (H, W, 3): a map that was made elsewhere. Estimating one takes a network of its own."""
+    return picture
+
+
+ANNOTATORS: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "canny": canny,
+    "lineart": lineart,
+    "depth": given,
+    "pose": given,
+}
 
 
 def _as_rgb(lines: object) -> Pixels:

@@ -19,6 +19,7 @@ PAGE = 8
 class Result:
     """One image asked for: its delivered size in pixels, its seed, what one more costs (millicredits), its progress.
 
+    `can_vary`: whether another seed makes another image.
     `preview` is a data URI: a page that is told of a new step shows it at once, without asking again.
     """
 
@@ -29,6 +30,7 @@ class Result:
     seed: int
     prompt: str
     price: int
+    can_vary: bool
     progress: RenderProgress
     preview: str
     mark: str
@@ -110,6 +112,7 @@ def _clicks(generations: Sequence[Generation], now: datetime) -> tuple[Click, ..
 
 
 def _result(render: Render, state: RenderProgress, now: datetime) -> Result:
+    request = ImageRequest.from_json(render.request)
     return Result(
         render_id=render.pk,
         generation_id=render.generation_id,
@@ -117,7 +120,8 @@ def _result(render: Render, state: RenderProgress, now: datetime) -> Result:
         height=render.request["height"],
         seed=render.seed,
         prompt=render.request["prompt"],
-        price=pricing.likely(ImageRequest.from_json(render.request), catalog.entry(render.checkpoint)),
+        price=pricing.likely(request, catalog.entry(render.checkpoint)),
+        can_vary=request.task != "enlarge",
         progress=state,
         preview=previews.data_uri(render.pk) if state.preview_key else "",
         mark=progress.mark(state, now=now),

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 from billing import plan_choice
-from inference import beginnings, catalog, loras, offers, pricing, queue, styles, trigger_words
+from inference import beginnings, catalog, loras, offers, pricing, queue, styles, trigger_words, upscales
 from inference.catalog import CatalogEntry
 from inference.engine.batching import batch_key
 from inference.loras import ChosenLora
@@ -40,7 +40,8 @@ class Settings:
     width and height (delivered pixels) count only with the aspect "own". Pictures are named as inference.chosen has
     them: `base` is begun from as far as `strength` says, or edited where there is a `lock`, in the `box` that was
     painted over and on the sides by which `extend` makes it larger (both as inference.edits writes them). `control`
-    is a picture whose lines are followed, `look` one whose look is taken up, each with how strongly.
+    is a picture whose lines are followed, `look` one whose look is taken up, each with how strongly. With a
+    `factor` the base is made so many times as large, in tiles or, where it `is_plain`, without a model.
     """
 
     checkpoint: str
@@ -66,6 +67,8 @@ class Settings:
     look: str = ""
     look_scale: float | None = None
     loras: tuple[ChosenLora, ...] = ()
+    factor: int | None = None
+    is_plain: bool = False
 
     def to_json(self) -> dict[str, JSON]:
         """The settings as plain JSON values, every field present."""
@@ -114,6 +117,8 @@ def requests(settings: Settings, *, seed: int, workspace_id: int) -> tuple[Image
 
     :raises RequestError: the settings ask for what the model cannot do; the sentence says what to change.
     """
+    if settings.factor is not None:
+        return (upscales.request(settings, seed=seed, workspace_id=workspace_id),)
     if settings.count not in COUNTS:
         raise RequestError(f"{settings.count} images cannot be made at once. Choose 1 to {COUNTS[-1]}.")
     entry = catalog.entry(settings.checkpoint)

@@ -161,12 +161,35 @@ class Worker(models.Model):
         return f"{self.queue}@{self.host}:{self.pid}"
 
 
+class BatchLimit(models.Model):
+    """That a device class has memory for fewer images of a checkpoint at once than the catalogue says.
+
+    inference.batch_sizes is its only writer.
+    """
+
+    checkpoint = models.CharField(max_length=60)
+    device_class = models.CharField(max_length=60)
+    size = models.PositiveIntegerField(help_text="images that fit at once")
+    failed_size = models.PositiveIntegerField(help_text="images that did not")
+    found_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("checkpoint", "device_class"), name="batch_limit_once"),
+            models.CheckConstraint(condition=Q(size__gte=1, size__lt=F("failed_size")), name="batch_limit_is_less"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint} on {self.device_class}: {self.size}"
+
+
 class Batch(models.Model):
     """One claim: the renders that share one forward pass, and how far it has come."""
 
     worker = models.ForeignKey(Worker, on_delete=models.PROTECT, related_name="batches")
     batch_key = models.CharField(max_length=64)
-    size = models.PositiveIntegerField(help_text="renders claimed; the pass itself is padded to the entry's batch size")
+    size = models.PositiveIntegerField(help_text="renders claimed; the pass itself is padded to the batch size")
+    batch_size = models.PositiveIntegerField(default=0, help_text="of its device class when it was claimed; 0: unknown")
     phase = models.CharField(max_length=10, default="claimed")
     step = models.PositiveIntegerField(default=0)
     steps = models.PositiveIntegerField(default=0)

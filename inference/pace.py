@@ -209,7 +209,9 @@ def _measured(checkpoint: str, batches: list[Batch]) -> Pace:
 
 
 def _size(checkpoint: str, batches: list[Batch]) -> int:
-    """How many images one batch holds: as installed for the device that made the latest, else the largest seen."""
+    """How many images one batch holds: as the latest was made, else as installed, else the largest seen."""
+    if batches[0].batch_size:
+        return batches[0].batch_size
     try:
         return catalog.entry(checkpoint).batch_size(batches[0].worker.device_class)
     except (UnknownCheckpointError, CatalogError):

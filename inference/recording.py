@@ -12,7 +12,7 @@ from typing import Any
 from billing import clock
 from billing.kill_points import kill_point
 from gallery import library, renditions, storage
-from inference import addons, pricing, queue
+from inference import addons, catalog, pricing, queue
 from inference.catalog.sources import CheckpointSource, fingerprint
 from inference.engine.batching import BatchKey
 from inference.engine.interface import RenderEngine
@@ -46,6 +46,7 @@ class Recorder:
         if not self._stored:
             self._first_at = time.monotonic()
         request = replace(render.request, seed=seed)
+        used = pricing.taken(request, self._key, catalog.entry(request.checkpoint))
         image = library.GeneratedImage(
             file=_stored(render.workspace_id, master),
             prompt=request.prompt,
@@ -53,13 +54,14 @@ class Recorder:
             recipe_hash=render.request.digest(),
             certificate=master.certificate.to_json() if master.certificate else None,
         )
-        self._stored.append(Finished(render=render, image=image, seed=seed, used=pricing.used(self._key)))
+        self._stored.append(Finished(render=render, image=image, seed=seed, used=used))
 
     @cached_property
     def _made(self) -> dict[str, Any]:
         """How the pictures of this batch were made. Asked once there is one: only then the checkpoint must be there."""
+        has_weights = self._key.task != "enlarge" and self._source.folder.is_dir()
         return {
-            "checkpoint_sha256": fingerprint(self._source) if self._source.folder.is_dir() else "",
+            "checkpoint_sha256": fingerprint(self._source) if has_weights else "",
             **({"adapters_sha256": adapters} if (adapters := addons.fingerprints(self._key)) else {}),
             "family": self._source.family,
             "painted_width": self._key.width,

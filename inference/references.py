@@ -12,8 +12,8 @@ ANCHORS: Final = (
     *("center", "top", "bottom", "left", "right"),
     *("top-left", "top-right", "bottom-left", "bottom-right"),
 )
-ControlKind = Literal["canny", "lineart"]
-InitialUse = Literal["img2img", "upscale"]
+ControlKind = Literal["canny", "lineart", "depth", "pose"]
+InitialUse = Literal["img2img", "upscale", "enlarge"]
 # Beyond this a LoRA tears the picture apart, whoever trained it.
 LORA_WEIGHT_LIMIT = 2.0
 MAX_LORAS = 5
@@ -91,14 +91,16 @@ class ProductReference:
 
 @dataclass(frozen=True, kw_only=True)
 class InitialImage:
-    """The picture to begin from, by storage key: painted over as far as the strength says, or enlarged in tiles."""
+    """The picture to begin from, by storage key: painted over as far as the strength says, made larger and its tiles
+    painted over ("upscale"), or made larger alone ("enlarge")."""
 
     image: str
     use: InitialUse = "img2img"
 
     def __post_init__(self) -> None:
         if self.use not in get_args(InitialUse):
-            raise RequestError(f'A picture is begun from by "img2img" or "upscale", not by "{self.use}".')
+            uses = ", ".join(f'"{use}"' for use in get_args(InitialUse))
+            raise RequestError(f'A picture is begun from by one of {uses}, not by "{self.use}".')
 
 
 @dataclass(frozen=True, kw_only=True)

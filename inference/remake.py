@@ -6,6 +6,7 @@ Reads what the runner wrote; changes nothing, charges nothing.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
@@ -13,9 +14,10 @@ from django.conf import settings
 from gallery.models import Asset, AssetOrigin
 from inference import addons, catalog
 from inference.catalog.sources import CheckpointSource, fingerprint, resolve
+from inference.engine import passes
 from inference.engine.batching import BatchKey, batch_key
 from inference.engine.interface import Addons, RenderEngine
-from inference.finishing import engine_input, finish, prepare
+from inference.finishing import engine_inputs, finish, joined, prepare
 from inference.requests import ImageRequest
 
 
@@ -47,16 +49,18 @@ def remake(*, asset_id: int, engine: RenderEngine) -> Remade:
     source = _source(request.checkpoint, recipe)
     key = replace(batch_key(request, source.sizes), width=recipe["painted_width"], height=recipe["painted_height"])
     prepared = prepare(request, key)
-    [(_, picture)] = engine.run(
+    painted = passes.run(
+        engine,
         key,
-        [engine_input(prepared, seed=request.seed)],
+        engine_inputs(prepared, seed=request.seed),
         source=source,
         addons=_addons(key),
         batch_size=recipe["batch_size"],
         on_progress=lambda progress: None,
         should_stop=lambda: False,
     )
-    data = finish(prepared, picture).data
+    in_order = [picture for _, picture in sorted(painted, key=itemgetter(0))]
+    data = finish(prepared, joined(prepared, in_order)).data
     return Remade(
         data=data,
         is_identical=hashlib.sha256(data).hexdigest() == asset.sha256,

@@ -13,6 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
 
+from inference import tiling
 from inference.catalog import SCHEDULERS, CatalogEntry
 from inference.catalog.entry import LCM_STEPS
 from inference.references import (
@@ -24,13 +25,19 @@ from inference.references import (
     ProductReference,
     RequestError,
 )
+from inference.tiling import Grid
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 Size = tuple[int, int]
-RenderTask = Literal["text2img", "img2img", "inpaint", "upscale"]
+RenderTask = Literal["text2img", "img2img", "inpaint", "upscale", "enlarge"]
 
 SEED_LIMIT = 2**32
 MAX_CLIP_SKIP = 4
+# A picture that is made larger has no more pixels and tiles than this: they are held in memory at once.
+MOST_LARGER_PX = 64_000_000
+MOST_TILES = 400
+# Enough for new detail in every tile, too little for another picture in it.
+UPSCALE_STRENGTH = 0.3
 # A flawed picture is painted again with another seed, twice at most; none of the tries that are thrown away is charged.
 TRIES = 3
 
@@ -40,6 +47,7 @@ _TASK_WORDS: Mapping[RenderTask, str] = {
     "img2img": "begin from a picture",
     "inpaint": "paint around what is kept",
     "upscale": "make a picture larger",
+    "enlarge": "enlarge a picture",
 }
 _KINDS: Mapping[type, str] = {str: "a text", int: "a whole number", float: "a number"}
 
@@ -72,7 +80,9 @@ class ImageRequest:
 
     @property
     def task(self) -> RenderTask:
-        """What the model does: paint freely, over or around a picture, or make one larger."""
+        """What the model does: paint freely, over or around a picture, or make one larger; nothing for "enlarge"."""
+        if self.initial is not None and self.initial.use != "img2img":
+            return self.initial.use
         if self.product is not None:
             return "inpaint"
         return "text2img" if self.initial is None else self.initial.use
@@ -174,9 +184,12 @@ def image_request(
         }
     )
     _check_frame(request)
-    _check_text(entry, request)
+    if request.task != "enlarge":
+        _check_text(entry, request)
     _check_capabilities(entry, request)
     _check_numbers(entry, request)
+    if request.task in ("upscale", "enlarge"):
+        _check_larger(entry, request)
     return request
 
 
@@ -199,6 +212,27 @@ def _check_frame(request: ImageRequest) -> None:
         raise RequestError("The part to paint lies outside of the picture. Mark it again.")
 
 
+def _check_larger(entry: CatalogEntry, request: ImageRequest) -> None:
+    if request.product is not None and (request.product.frame or request.product.offset):
+        raise RequestError("An edited picture is enlarged as it is. Leave the edit out.")
+    if request.control is not None or request.look is not None:
+        raise RequestError("A picture that is made larger follows no other one. Leave the others out.")
+    if request.width * request.height > MOST_LARGER_PX:
+        asked, most = (f"{pixels / 1e6:.0f}" for pixels in (request.width * request.height, MOST_LARGER_PX))
+        raise RequestError(f"It would have {asked} megapixels; {most} are the most. Enlarge it less.")
+    if request.task == "upscale" and (tiles := tiles_of(request, entry.sizes).count) > MOST_TILES:
+        raise RequestError(
+            f"{entry.name} would paint it in {tiles:,} tiles; {MOST_TILES} are the most. Enlarge it less, enlarge it "
+            "without a model, or choose one that paints at a larger size."
+        )
+
+
+def tiles_of(request: ImageRequest, sizes: Sequence[Size]) -> Grid:
+    """The tiles in which a request to make a picture larger is painted, by a model of these (width, height) sizes."""
+    size = (request.width, request.height)
+    return tiling.grid(size, tiling.tile_size(sizes, size))
+
+
 def _check_text(entry: CatalogEntry, request: ImageRequest) -> None:
     if not request.prompt:
         raise RequestError("The prompt is empty. Describe the picture in a few words.")
@@ -210,7 +244,7 @@ def _check_text(entry: CatalogEntry, request: ImageRequest) -> None:
 
 def _check_capabilities(entry: CatalogEntry, request: ImageRequest) -> None:
     for name, is_asked, words in (
-        (request.task, True, _TASK_WORDS[request.task]),
+        (request.task, request.task != "enlarge", _TASK_WORDS[request.task]),
         ("outpaint", request.product is not None and request.product.offset is not None, "extend a picture"),
         ("lora", bool(request.loras), "take LoRAs"),
         ("control", request.control is not None, "follow the lines of a picture"),

@@ -6,7 +6,8 @@ Torch is reached only through the engine it is given; who asked, and why, it doe
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,11 +19,12 @@ from numpy.typing import NDArray
 
 from billing import clock
 from billing.kill_points import kill_point
-from inference import addons, catalog, product_lock, queue
+from inference import addons, batch_sizes, catalog, product_lock, queue
 from inference.catalog.sources import CheckpointSource, resolve
+from inference.engine import passes
 from inference.engine.batching import BatchKey, batch_key
-from inference.engine.interface import EngineError, Progress, RenderEngine, Stopped
-from inference.finishing import Master, Prepared, engine_input, finish, prepare
+from inference.engine.interface import EngineError, OutOfMemoryError_, Progress, RenderEngine, Stopped
+from inference.finishing import Master, Prepared, engine_inputs, finish, joined, prepare
 from inference.heartbeat import Heartbeat
 from inference.models import Worker
 from inference.pictures import PictureError
@@ -49,6 +51,10 @@ class _Work:
     @property
     def seed(self) -> int:
         return retry_seed(self.render.request.seed, self.attempt)
+
+
+# A render's work, and the pictures that were painted for it, in order: one, or its tiles.
+_Painted = tuple[_Work, tuple[NDArray[np.uint8], ...]]
 
 
 class _Turn(threading.local):
@@ -83,10 +89,12 @@ class Runner:
         self.hands = hands
         self.is_stopping = False
         self._turn = _Turn(threading.Lock())
+        self._limits: Mapping[str, int] = {}
 
     def drain(self, *, limit_s: float) -> bool:
         """Work off batches until nothing waits or the time is up; True if work may be left."""
         ends_at = time.monotonic() + limit_s
+        self._limits = batch_sizes.limits(self.engine.device_class)
         if self.hands == 1:
             return self._work(ends_at)
         with ThreadPoolExecutor(self.hands - 1, thread_name_prefix="hand") as pool:
@@ -140,7 +148,7 @@ class Runner:
             connection.close()
 
     def _batch_size(self, checkpoint: str) -> int:
-        return catalog.entry(checkpoint).batch_size(self.engine.device_class)
+        return batch_sizes.batch_size(checkpoint, self.engine.device_class, self._limits)
 
     def _run(self, batch: ClaimedBatch) -> None:
         with Heartbeat(batch=batch, worker=self.worker) as pulse:
@@ -159,7 +167,10 @@ class Runner:
         try:
             self._paint_all(batch, unsettled, pulse)
         except Stopped:
-            self._hand_back(unsettled, code="shutdown", reason="The worker was asked to stop.")
+            self._hand_back(unsettled, code=queue.SHUTDOWN, reason="The worker was asked to stop.")
+        except OutOfMemoryError_ as error:
+            logger.warning("batch %s: %s", batch.id, error)
+            self._make_smaller(batch.renders[0].request.checkpoint, unsettled, error)
         except EngineError as error:
             logger.warning("batch %s: %s", batch.id, error)
             for render in unsettled.values():
@@ -180,7 +191,7 @@ class Runner:
         entry = catalog.entry(batch.renders[0].request.checkpoint)
         source = resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
         key = batch_key(batch.renders[0].request, source.sizes)
-        works = [work for render in batch.renders if (work := self._prepare(render, key, unsettled))]
+        works = [work for render in batch.renders if (work := self._prepare(render, key, unsettled, pulse))]
         size = self._batch_size(source.slug)
         recorder = Recorder(source=source, key=key, engine=self.engine, batch_size=size)
         while works:
@@ -195,16 +206,16 @@ class Runner:
 
     def _finish_all(
         self,
-        painted: list[tuple[_Work, NDArray[np.uint8]]],
+        painted: list[_Painted],
         recorder: Recorder,
         unsettled: dict[int, Claimed],
         pulse: Heartbeat,
     ) -> list[_Work]:
         """Finish, measure and store what was painted; those to be tried again came out with a flaw."""
         flawed = []
-        for work, picture in painted:
+        for work, pictures in painted:
             pulse.advance("store")
-            master = finish(work.prepared, picture)
+            master = finish(work.prepared, joined(work.prepared, pictures))
             if master.flaw and work.attempt + 1 < TRIES:
                 flawed.append(_next_try(work, master.flaw))
             elif reason := _refusal(master):
@@ -217,8 +228,10 @@ class Runner:
                 _settle(recorder, unsettled)
         return flawed
 
-    def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed]) -> _Work | None:
+    def _prepare(self, render: Claimed, key: BatchKey, unsettled: dict[int, Claimed], pulse: Heartbeat) -> _Work | None:
         """Read what it shows; a render whose product or picture cannot be used fails alone."""
+        # Each large picture takes seconds.
+        pulse.advance("claimed")
         try:
             return _Work(render=render, prepared=prepare(render.request, key))
         except product_lock.LockError as error:
@@ -232,10 +245,13 @@ class Runner:
 
     def _paint(
         self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
-    ) -> tuple[list[tuple[_Work, NDArray[np.uint8]]], Exception | None]:
-        """Every picture that came out, and what went wrong after those."""
+    ) -> tuple[list[_Painted], Exception | None]:
+        """What was painted of every render of which all was, and what went wrong after those."""
+        if key.task == "enlarge":
+            self._turn.leave()
+            return [(work, ()) for work in works], None
         self._turn.take(while_waiting=lambda: pulse.advance("store"))
-        painted: list[tuple[_Work, NDArray[np.uint8]]] = []
+        painted: list[_Painted] = []
         try:
             painted.extend(self._pictures(key, works, source, pulse))
         except Exception as error:
@@ -246,27 +262,37 @@ class Runner:
 
     def _pictures(
         self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
-    ) -> Iterator[tuple[_Work, NDArray[np.uint8]]]:
+    ) -> Iterator[_Painted]:
         ids = [work.render.id for work in works]
+        wanted = [(work, each) for work in works for each in engine_inputs(work.prepared, seed=work.seed)]
         started = time.monotonic()
 
         def report(progress: Progress) -> None:
             kill_point("mid_render")
-            pulse.report(progress, render_ids=ids)
+            # A tile is no picture to show.
+            pulse.report(progress if len(wanted) == len(ids) else replace(progress, previews=()), render_ids=ids)
             if progress.phase != "load" and self.worker.checkpoint != source.slug:
                 self._note_checkpoint(source, pulse.batch, load_s=time.monotonic() - started)
 
-        pictures = self.engine.run(
+        pictures = passes.run(
+            self.engine,
             key,
-            [engine_input(work.prepared, seed=work.seed) for work in works],
+            [each for _, each in wanted],
             source=source,
             addons=addons.of(key),
             batch_size=self._batch_size(source.slug),
             on_progress=report,
             should_stop=lambda: self.is_stopping or pulse.is_lost,
         )
+        missing = Counter(work.render.id for work, _ in wanted)
+        parts: dict[int, dict[int, NDArray[np.uint8]]] = defaultdict(dict)
         for index, picture in pictures:
-            yield works[index], picture
+            work = wanted[index][0]
+            parts[work.render.id][index] = picture
+            missing[work.render.id] -= 1
+            if not missing[work.render.id]:
+                of_work = parts.pop(work.render.id)
+                yield work, tuple(of_work[number] for number in sorted(of_work))
 
     def _note_checkpoint(self, source: CheckpointSource, batch: ClaimedBatch, *, load_s: float) -> None:
         queue.loaded(
@@ -277,6 +303,23 @@ class Runner:
             load_s=load_s,
             now=clock.now(),
         )
+
+    def _make_smaller(self, checkpoint: str, unsettled: dict[int, Claimed], error: OutOfMemoryError_) -> None:
+        """Go on with as many at once as fit, where the device could tell; else it counts as an attempt of each."""
+        if error.fits:
+            batch_sizes.lower(
+                checkpoint=checkpoint,
+                device_class=self.engine.device_class,
+                failed_size=self._batch_size(checkpoint),
+                to=error.fits,
+                now=clock.now(),
+            )
+            self._limits = batch_sizes.limits(self.engine.device_class)
+            reason = f"The device has memory for {error.fits} at once; it goes on so."
+            self._hand_back(unsettled, code=queue.MEMORY, reason=reason)
+            return
+        for render in unsettled.values():
+            self._end(render, code="out_of_memory", reason=f"{error} Nothing was charged.", error=error)
 
     def _hand_back(self, unsettled: dict[int, Claimed], *, code: str, reason: str) -> None:
         for render in unsettled.values():

@@ -9,6 +9,7 @@ from billing.budgets import BudgetState
 from inference import catalog, eta, generate, offers, queue
 from inference.eta import Forecast
 from inference.generate import Settings
+from inference.pricing import Estimate
 from inference.references import RequestError
 from studio.forms.studio import StudioForm
 from studio.templatetags.credits import in_words
@@ -40,7 +41,11 @@ def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
     if not form.is_valid():
         return GenerateButton(reason=form.sentence())
     settings = form.settings()
-    cost = generate.estimate(settings)
+    return priced(settings, generate.estimate(settings), images=settings.count, workspace_id=workspace_id, now=now)
+
+
+def priced(settings: Settings, cost: Estimate, *, images: int, workspace_id: int, now: datetime) -> GenerateButton:
+    """The button for settings that cost so much and take as long as so many images."""
     reason = _refusal(settings, workspace_id=workspace_id, now=now)
     month = budgets.month(workspace_id=workspace_id, now=now)
     is_over = not reason and month.refusal(cost.maximum) != ""
@@ -50,7 +55,7 @@ def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
     missing = 0 if reason else max(0, cost.maximum - _available(workspace_id, tier, cost.maximum, now))
     if missing:
         reason = f"Credits are short by {ledger.credits_text(missing)}."
-    needs_prompt = not reason and not settings.prompt.strip()
+    needs_prompt = not reason and settings.factor is None and not settings.prompt.strip()
     return GenerateButton(
         likely=cost.likely,
         maximum=cost.maximum,
@@ -59,17 +64,15 @@ def of(form: StudioForm, *, workspace_id: int, now: datetime) -> GenerateButton:
         missing=missing,
         month=month if month.ceiling is not None else None,
         is_over_month=is_over,
-        forecast=None if reason else _forecast(settings, workspace_id=workspace_id, now=now),
+        forecast=None if reason else _forecast(settings, images, workspace_id=workspace_id, now=now),
     )
 
 
-def _forecast(settings: Settings, *, workspace_id: int, now: datetime) -> Forecast | None:
+def _forecast(settings: Settings, images: int, *, workspace_id: int, now: datetime) -> Forecast | None:
     if queue.is_workspace_paused(workspace_id):
         return None
     entry = catalog.entry(settings.checkpoint)
-    return eta.forecast(
-        images=settings.count, entry=entry, priority=generate.PRIORITY, workspace_id=workspace_id, now=now
-    )
+    return eta.forecast(images=images, entry=entry, priority=generate.PRIORITY, workspace_id=workspace_id, now=now)
 
 
 def _refusal(settings: Settings, *, workspace_id: int, now: datetime) -> str:
@@ -82,7 +85,7 @@ def _refusal(settings: Settings, *, workspace_id: int, now: datetime) -> str:
     if not offer.is_ready:
         return offer.sentence
     try:
-        asked = settings if settings.prompt.strip() else _described(settings)
+        asked = settings if settings.prompt.strip() or settings.factor else _described(settings)
         generate.requests(asked, seed=0, workspace_id=workspace_id)
     except RequestError as error:
         return str(error)

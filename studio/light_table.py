@@ -13,13 +13,15 @@ from urllib.parse import urlencode
 from celery import current_app
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.urls import reverse
 from kombu.exceptions import OperationalError
 
 from campaigns import places, proofing
 from campaigns.places import Place, Version
 from campaigns.proofing import Likeness, Line, Proof
 from gallery.models import Asset, Decision, Rendition, RenditionKind, Review, ReviewStatus
-from inference import catalog, loras
+from inference import catalog, chosen, loras
+from inference.chosen import ChosenPicture
 from studio.ids import object_id
 from studio.models import Membership, User
 from studio.permissions import Action, roles_that
@@ -102,6 +104,28 @@ class Facts:
     model_name: str
     lora_words: str
     mask_words: str
+    made_of: ChosenPicture | None = None
+
+    @property
+    def made_of_address(self) -> str:
+        """Where the picture that it was begun from, edited or upscaled of is shown."""
+        name, slug = ("", "") if self.made_of is None else (self.made_of.name, self.asset.workspace.slug)
+        kind, _, pk = name.partition("-")
+        if kind == "asset":
+            return reverse("gallery_image", args=[slug, pk])
+        return reverse("picture_file", args=[slug, name, "view"])
+
+    @property
+    def factor(self) -> int | None:
+        """How many times as large as that it was made."""
+        factor: int | None = (self.asset.recipe.get("settings") or {}).get("factor")
+        return factor
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was enlarged without a model."""
+        initial = self.asset.recipe.get("request", {}).get("initial") or {}
+        return bool(initial.get("use") == "enlarge")
 
     @property
     def title(self) -> str:
@@ -164,6 +188,7 @@ def facts(asset: Asset) -> Facts:
         model_name=model_name(asset),
         lora_words=_lora_words(asset),
         mask_words=_mask_words(place),
+        made_of=_made_of(asset),
     )
 
 
@@ -225,6 +250,12 @@ def model_name(asset: Asset) -> str:
         return catalog.entry(slug).name
     except LookupError:
         return str(slug)
+
+
+def _made_of(asset: Asset) -> ChosenPicture | None:
+    """The picture that somebody chose to begin it from."""
+    name = (asset.recipe.get("settings") or {}).get("base", "")
+    return chosen.find(name, workspace_id=asset.workspace_id) if name else None
 
 
 def _lora_words(asset: Asset) -> str:

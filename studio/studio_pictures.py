@@ -12,7 +12,8 @@ from studio.http import StudioRequest
 # Fields that name a picture, and those that a person chooses one for.
 PICTURES = ("base", "lock", "control", "look")
 SLOTS = ("base", "control", "look")
-CONTROL_WORDS = {"canny": "Edges", "lineart": "Drawn lines"}
+GIVEN_MAPS = ("depth", "pose")
+CONTROL_WORDS = {"canny": "Edges", "lineart": "Drawn lines", "depth": "Depth map", "pose": "Pose map"}
 
 
 def require_own(request: StudioRequest) -> None:
@@ -41,6 +42,7 @@ def pictures_of(request: StudioRequest, form: StudioForm) -> dict[str, Any]:
     slug = str(form["checkpoint"].value())
     entries = catalog.load()
     entry = entries.get(slug) or next(iter(entries.values()))
+    controls = offers.installed_controls(entry)
     base = chosen.find(str(form["base"].value() or ""), workspace_id=workspace_id)
     return {
         "form": form,
@@ -51,7 +53,8 @@ def pictures_of(request: StudioRequest, form: StudioForm) -> dict[str, Any]:
         "strength": form["strength"].value() or BASE_STRENGTH,
         "control": chosen.find(str(form["control"].value() or ""), workspace_id=workspace_id),
         "control_scale": form["control_scale"].value() or CONTROL_SCALE,
-        "controls": [(kind, CONTROL_WORDS[kind]) for kind in offers.installed_controls(entry)],
+        "controls": [(kind, CONTROL_WORDS[kind]) for kind in controls],
+        "maps": " and ".join(kind for kind in controls if kind in GIVEN_MAPS),
         "look": chosen.find(str(form["look"].value() or ""), workspace_id=workspace_id),
         "look_scale": form["look_scale"].value() or LOOK_SCALE,
         "takes_look": offers.takes_look(entry),

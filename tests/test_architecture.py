@@ -167,7 +167,8 @@ def test_every_workspaces_rows_can_be_told_apart():
 
 
 def reaches_a_workspace(model, seen: set[object]) -> bool:
-    if model._meta.label in ("studio.Workspace", "inference.Worker"):  # a worker serves all workspaces
+    # Workers serve all workspaces, and so does what is known of their devices.
+    if model._meta.label in ("studio.Workspace", "inference.Worker", "inference.BatchLimit"):
         return True
     seen.add(model)
     parents = [field.related_model for field in model._meta.concrete_fields if field.is_relation and not field.null]

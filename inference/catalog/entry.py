@@ -33,7 +33,7 @@ CAPABILITIES = frozenset(
     )
 )
 # The maps of a picture that a ControlNet can be asked to follow; inference.annotators draws each of them.
-CONTROLS = ("canny", "lineart")
+CONTROLS = ("canny", "lineart", "depth", "pose")
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Sides must be whole for the VAE (8 px a latent cell) and, for FLUX, for its 2 × 2 cells packed as one.
 SIZE_STEP_PX: Mapping[Family, int] = {"sd": 8, "sdxl": 8, "flux": 16}
@@ -111,14 +111,15 @@ class Price:
         """Of one unit, as the ledger counts: in thousandths of a credit."""
         return int(self.credits * 1000)
 
-    def micro_units(self, *, pixel_steps: int, provider_units: Decimal | None = None) -> int:
+    def micro_units(self, *, pixel_steps: int, images: int = 1, provider_units: Decimal | None = None) -> int:
         """How many millionths of the unit an image takes.
 
         :param pixel_steps: pixels of the model's own size times the steps run.
+        :param images: how many were painted for it: of one that is painted in tiles, each of them.
         :param provider_units: what a provider billed; the likely number where it did not tell.
         """
         if self.unit == "image":
-            return MICRO
+            return images * MICRO
         if self.unit == "megapixel-step":
             return pixel_steps
         units = self.likely_units if provider_units is None else provider_units

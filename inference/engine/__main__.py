@@ -22,7 +22,7 @@ from inference.catalog.sources import (
 from inference.engine import describe, painting
 from inference.engine.interface import EngineError, InputError, Progress
 from inference.references import LORA_WEIGHT_LIMIT
-from inference.requests import MAX_CLIP_SKIP, SEED_LIMIT
+from inference.requests import MAX_CLIP_SKIP, SEED_LIMIT, UPSCALE_STRENGTH
 
 if TYPE_CHECKING:
     from inference.engine.interface import RenderEngine
@@ -90,7 +90,14 @@ def _add_render_options(render: argparse.ArgumentParser) -> None:
     )
     render.add_argument("--image", type=Path, help="the picture to begin from; scaled and cut to the model's shape")
     render.add_argument("--mask", type=Path, help="white is repainted, black keeps the picture's own pixels")
-    render.add_argument("--strength", type=_share, default=1.0, help="how far a picture is painted over, up to 1")
+    render.add_argument(
+        "--upscale", type=int, choices=(2, 4), help="make the picture so many times as large, painted in tiles"
+    )
+    render.add_argument(
+        "--strength",
+        type=_share,
+        help=f"how far a picture is painted over, up to 1 (default 1, with --upscale {UPSCALE_STRENGTH:g})",
+    )
     render.add_argument("--device", help='torch\'s name, such as "cpu" or "cuda:1" (default: a GPU where there is one)')
     render.add_argument("--threads", type=_whole(1, 1024), help="on a CPU 1 or 2 (default 2)")
     render.add_argument("--out", type=Path, required=True, help="a PNG file; written whole or not at all")
@@ -147,13 +154,14 @@ def _render(source: CheckpointSource, options: argparse.Namespace) -> None:
         height=options.height,
         num_inference_steps=options.steps,
         guidance_scale=options.guidance_scale,
-        strength=options.strength,
+        strength=options.strength or (UPSCALE_STRENGTH if options.upscale else 1.0),
         scheduler=options.scheduler,
         clip_skip=options.clip_skip,
         loras=tuple(options.lora),
         image=options.image,
         mask_image=options.mask,
         out=options.out,
+        factor=options.upscale,
     )
     prepared = painting.prepare(order, source)
     width, height = painting.paint(prepared, _engine(options), _show)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.requests import ImageRequest, RenderTask, Size, model_size
+from inference.requests import ImageRequest, RenderTask, Size, model_size, tiles_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +68,17 @@ class BatchKey:
 
 
 def batch_key(request: ImageRequest, sizes: Sequence[Size]) -> BatchKey:
-    """The key of a request, at that of the model's (width, height) sizes whose aspect is nearest to what is painted."""
+    """The key of a request, at that of the model's (width, height) sizes whose aspect is nearest to what is painted.
+
+    A picture that is made larger is painted in tiles, each as any picture is begun from: their size is the one that
+    covers it in the fewest.
+    """
     across, down = request.painted_size
-    width, height = model_size(sizes, width=across, height=down)
+    is_tiled = request.task == "upscale"
+    width, height = tiles_of(request, sizes).tile if is_tiled else model_size(sizes, width=across, height=down)
     return _shared_key(
         checkpoint=request.checkpoint,
-        task=request.task,
+        task="img2img" if is_tiled else request.task,
         width=width,
         height=height,
         num_inference_steps=request.num_inference_steps,

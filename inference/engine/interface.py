@@ -85,11 +85,10 @@ class OutOfMemoryError_(EngineError):
     part of the recipe and decides the bytes.
     """
 
-    retryable = True
-
     def __init__(self, message: str, fits: int | None = None) -> None:
         super().__init__(message)
         self.fits = fits
+        self.retryable = fits != 0
 
 
 class NotFiniteError(EngineError):

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
+from inference import enlarging, tiling
 from inference.catalog.sources import CheckpointSource
+from inference.engine import passes
 from inference.engine.batching import BatchKey, LoraKey
 from inference.engine.interface import Addons, EngineInput, InputError, Progress, check_batch
-from inference.requests import RenderTask, Size, model_size
+from inference.requests import MOST_LARGER_PX, RenderTask, Size, model_size
+from inference.tiling import Grid
 
 if TYPE_CHECKING:
     from inference.engine.interface import Pixels, RenderEngine
@@ -29,7 +32,10 @@ SCHEDULER = "DPM++ 2M Karras"
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to paint; width and height in pixels, None for the picture's own, or else the model's native size."""
+    """What to paint; width and height in pixels, None for the picture's own, or else the model's native size.
+
+    With a `factor` the picture is made so many times as large, in tiles.
+    """
 
     prompt: str
     negative_prompt: str
@@ -45,17 +51,27 @@ class Order:
     image: Path | None
     mask_image: Path | None
     out: Path
+    factor: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tiled:
+    """An enlarged picture, uint8 (h, w, 3), and where the tiles lie that are painted over it."""
+
+    image: Pixels
+    grid: Grid
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A batch of one, checked."""
+    """Inputs of one key, checked: one, or the tiles of one picture."""
 
     source: CheckpointSource
     key: BatchKey
-    each: EngineInput
+    inputs: tuple[EngineInput, ...]
     addons: Addons
     out: Path
+    tiled: Tiled | None = None
 
 
 def prepare(order: Order, source: CheckpointSource) -> Prepared:
@@ -77,6 +93,9 @@ def prepare(order: Order, source: CheckpointSource) -> Prepared:
         )
     if missing := [path for path, _ in order.loras if not path.is_file()]:
         raise InputError(f"There is no LoRA file {missing[0]}. Correct its path.")
+    addons = Addons(loras=tuple(path for path, weight in order.loras if weight))
+    if order.factor is not None:
+        return _prepare_tiles(order, source, order.factor, image, addons)
     key = _key(order, source, _size(order, source, image), _task(image, mask_image))
     each = EngineInput(
         prompt=order.prompt,
@@ -85,9 +104,34 @@ def prepare(order: Order, source: CheckpointSource) -> Prepared:
         image=_fitted(image, key),
         mask_image=_fitted(mask_image, key),
     )
-    addons = Addons(loras=tuple(path for path, weight in order.loras if weight))
     check_batch(key, [each], source=source, addons=addons, batch_size=1)
-    return Prepared(source, key, each, addons, order.out)
+    return Prepared(source, key, (each,), addons, order.out)
+
+
+def _prepare_tiles(
+    order: Order, source: CheckpointSource, factor: int, image: Image.Image | None, addons: Addons
+) -> Prepared:
+    if image is None:
+        raise InputError("Only a picture can be made larger. Give it: --image.")
+    if order.mask_image is not None or order.width is not None or order.height is not None:
+        raise InputError("A picture is made larger as a whole, by --upscale alone. Leave mask, width and height out.")
+    width, height = factor * image.width, factor * image.height
+    if width * height > MOST_LARGER_PX:
+        raise InputError(f"It would have {width} x {height} pixels, too many at once. Enlarge it less.")
+    grid = tiling.grid((width, height), tiling.tile_size(source.sizes, (width, height)))
+    enlarged = enlarging.enlarged(np.asarray(image), width=width, height=height)
+    key = _key(order, source, grid.tile, "img2img")
+    inputs = tuple(
+        EngineInput(
+            prompt=order.prompt,
+            negative_prompt=order.negative_prompt,
+            seed=tiling.tile_seed(order.seed, number),
+            image=tile,
+        )
+        for number, tile in enumerate(enlarging.cut(enlarged, grid))
+    )
+    check_batch(key, inputs[:1], source=source, addons=addons, batch_size=1)
+    return Prepared(source, key, inputs, addons, order.out, Tiled(enlarged, grid))
 
 
 def paint(prepared: Prepared, engine: RenderEngine, on_progress: Callable[[Progress], None]) -> Size:
@@ -96,20 +140,24 @@ def paint(prepared: Prepared, engine: RenderEngine, on_progress: Callable[[Progr
     :raises EngineError: see RenderEngine.run.
     :raises OSError: the file cannot be written.
     """
-    [(_, picture)] = engine.run(
+    painted = passes.run(
+        engine,
         prepared.key,
-        [prepared.each],
+        prepared.inputs,
         source=prepared.source,
         addons=prepared.addons,
         batch_size=1,
         on_progress=on_progress,
         should_stop=lambda: False,
     )
-    image, mask_image = prepared.each.image, prepared.each.mask_image
+    pictures = [picture for _, picture in painted]
+    tiled, [each, *_] = prepared.tiled, prepared.inputs
+    picture = pictures[0] if tiled is None else enlarging.joined(tiled.image, pictures, tiled.grid)
+    image, mask_image = each.image, each.mask_image
     if image is not None and mask_image is not None:
         picture = np.where(mask_image[..., None] >= REPAINTED, picture, image)
     _write(prepared.out, picture)
-    return prepared.key.width, prepared.key.height
+    return picture.shape[1], picture.shape[0]
 
 
 def _check_out(out: Path) -> None:

@@ -5,8 +5,8 @@ Knows photos, masks and painted pictures; knows neither checkpoints, torch and D
 from inference.product_lock.edit import cut, extend, paste
 from inference.product_lock.judge import judge
 from inference.product_lock.measure import Certificate, certify
-from inference.product_lock.paint import PaintFrame, finish, paint_frame
-from inference.product_lock.place import PlacedBox, PlacedProduct, place
+from inference.product_lock.paint import PaintFrame, finish, lock_in, paint_frame
+from inference.product_lock.place import PlacedBox, PlacedProduct, enlarge, place
 from inference.product_lock.reference import LockError, Reference, reference
 from inference.product_lock.store import encode_mask, encode_master
 
@@ -21,9 +21,11 @@ __all__ = [
     "cut",
     "encode_mask",
     "encode_master",
+    "enlarge",
     "extend",
     "finish",
     "judge",
+    "lock_in",
     "paint_frame",
     "paste",
     "place",

@@ -76,7 +76,13 @@ def finish(placed: PlacedProduct, frame: PaintFrame, painted: Rgb) -> Rgb:
     if placed.icc_profile is not None and not is_srgb(placed.icc_profile):
         painted = from_srgb(painted, placed.icc_profile)
     target = (placed.lock.shape[1], placed.lock.shape[0])
-    canvas = np.array(Image.fromarray(painted).resize(target, Image.Resampling.LANCZOS, box=frame.crop))
+    scene = Image.fromarray(painted).resize(target, Image.Resampling.LANCZOS, box=frame.crop)
+    return lock_in(placed, np.asarray(scene))
+
+
+def lock_in(placed: PlacedProduct, scene: Rgb) -> Rgb:
+    """A scene uint8 (H, W, 3) of the canvas's size and colors with the untouched product in it, its rim faded in."""
+    canvas = scene.copy()
     rim = placed.rim
     weight = rim.weight[:, None]
     canvas[rim.where] = np.rint(weight * rim.color + (1 - weight) * canvas[rim.where]).astype(np.uint8)

@@ -72,10 +72,24 @@ def place(reference: Reference, *, placement: Placement | None, width: int, heig
         raise LockError("At this scale nothing of the product is left; choose a larger scale or a larger canvas.")
     if placement.scale <= 1:
         box = _inside(box, lock, width, height)
+    return _placed(reference, cutout, box, width=width, height=height)
+
+
+def enlarge(reference: Reference, *, width: int, height: int) -> PlacedProduct:
+    """Place a kept photo's product where the photo has it, on a canvas of the photo's shape at width x height pixels.
+
+    The photo is converted to sRGB and scaled whole, once, as `place` does. Raises LockError when nothing of it is left.
+    """
+    box = PlacedBox(x=0, y=0, width=width, height=height)
+    return _placed(reference, _scaled(reference, box), box, width=width, height=height)
+
+
+def _placed(reference: Reference, cutout: Gray, box: PlacedBox, *, width: int, height: int) -> PlacedProduct:
     canvas = _on_canvas(cutout, box, width, height)
     placed_lock = canvas[..., 3] >= LOCK_FROM
     if not placed_lock.any():
         raise LockError("The product would stand outside the canvas; choose a smaller scale.")
+    scaled_lock = cutout[..., 3] >= LOCK_FROM
     return PlacedProduct(
         rgb=np.where(placed_lock[..., None], canvas[..., :3], np.uint8(0)),
         lock=placed_lock,
@@ -83,7 +97,7 @@ def place(reference: Reference, *, placement: Placement | None, width: int, heig
         icc_profile=None,
         rim=rim_of_cutout(canvas[..., :3], canvas[..., 3]),
         has_background=False,
-        warnings=_warnings(reference.lock, box, is_cut=int(placed_lock.sum()) < int(lock.sum())),
+        warnings=_warnings(reference.lock, box, is_cut=int(placed_lock.sum()) < int(scaled_lock.sum())),
     )
 
 

@@ -35,6 +35,8 @@ from inference.queue.working import LEASE as LEASE
 from inference.queue.working import MAX_ATTEMPTS as MAX_ATTEMPTS
 from inference.queue.working import MAX_BACKOFF as MAX_BACKOFF
 from inference.queue.working import MAX_GIVEN_BACK as MAX_GIVEN_BACK
+from inference.queue.working import MEMORY as MEMORY
+from inference.queue.working import SHUTDOWN as SHUTDOWN
 from inference.queue.working import Claimed as Claimed
 from inference.queue.working import ClaimedBatch as ClaimedBatch
 from inference.queue.working import Finished as Finished

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 FLAWED = "flawed"  # the failure code of an image whose every try came out with a flaw
 UNREADABLE = "unreadable"
+SHUTDOWN = "shutdown"
+MEMORY = "memory"  # too little for so many at once; the next batch is smaller
+NOBODYS_FAULT = (SHUTDOWN, MEMORY)
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 3
 MAX_GIVEN_BACK = 20
@@ -139,7 +142,13 @@ def _claim(worker: Worker, sizes: _Sizes, now: datetime) -> tuple[ClaimedBatch |
     claimed, unreadable = _read(chosen, sizes.gone)
     if not claimed:
         return None, unreadable
-    batch = Batch.objects.create(worker=worker, batch_key=chosen[0].batch_key, size=len(claimed), created_at=now)
+    batch = Batch.objects.create(
+        worker=worker,
+        batch_key=chosen[0].batch_key,
+        size=len(claimed),
+        batch_size=sizes(chosen[0].checkpoint),
+        created_at=now,
+    )
     Render.objects.filter(pk__in=[render.id for render in claimed], status=RenderStatus.QUEUED).update(
         status=RenderStatus.RUNNING,
         fence=F("fence") + 1,
@@ -279,16 +288,17 @@ def give_back(*, render: Claimed, code: str, reason: str, now: datetime) -> None
     :raises StaleAttemptError: the fence moved on; nothing is written.
     """
     row = _lock_attempt(render)
-    is_shutdown = code == "shutdown"
+    is_shutdown = code == SHUTDOWN
     if row.given_back >= MAX_GIVEN_BACK and not is_shutdown:
         ends.end(row, RenderStatus.FAILED, code=code, reason=reason, now=now)
         return
     Render.objects.filter(pk=row.pk).update(
         attempts=F("attempts") - 1, given_back=F("given_back") + (0 if is_shutdown else 1)
     )
-    not_before = None if is_shutdown else now + _backoff(row.given_back + 1)
-    # Alone, because the fault may be one render's own file: its neighbors must not fail with it.
-    ends.requeue(row, not_before=not_before, code=code, reason=reason, alone=not is_shutdown)
+    # Else later and alone, because the fault may be one render's own file: its neighbors must not fail with it.
+    is_nobodys = code in NOBODYS_FAULT
+    not_before = None if is_nobodys else now + _backoff(row.given_back + 1)
+    ends.requeue(row, not_before=not_before, code=code, reason=reason, alone=not is_nobodys)
 
 
 def _claimed(render: Render) -> Claimed:

@@ -12,7 +12,7 @@ import inference.retry
 from billing import clock, ledger
 from billing.ledger import InsufficientCreditsError, OverBudgetError
 from campaigns import charges, launch
-from inference import failures, figures, operations, workloads
+from inference import batch_sizes, failures, figures, operations, workloads
 from inference.catalog.sources import CheckpointMissingError
 from inference.models import Generation
 from inference.retry import NothingToRetryError, StillRunningError
@@ -126,6 +126,15 @@ def _grant(request: StudioRequest, given: dict[str, Any]) -> None:
         messages.info(request, "This grant was made before; nothing was added a second time.")
 
 
+def lift(request: StudioRequest, limit_id: int) -> HttpResponse:
+    """Let the catalogue's batch size hold again."""
+    if batch_sizes.lift(limit_id=limit_id):
+        messages.success(request, "The catalogue's number holds again, from the workers' next minute on.")
+    else:
+        messages.info(request, "That limit was lifted before.")
+    return redirect("operations_house")
+
+
 def audit(request: StudioRequest) -> HttpResponse:
     """Whether the books are sound, read as they are now."""
     findings = installation.audit()
@@ -140,5 +149,6 @@ def _house(form: GrantForm) -> dict[str, Any]:
         "form": form,
         "disk": installation.disk(),
         "versions": installation.versions(),
+        "limits": batch_sizes.all_limits(),
         "has_metrics_token": bool(settings.STUDIO_METRICS_TOKEN),
     }

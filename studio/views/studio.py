@@ -7,6 +7,7 @@ from uuid import uuid4
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django_htmx.http import reswap, retarget, trigger_client_event
 
@@ -20,6 +21,7 @@ from inference.queue import KeyReusedError
 from inference.references import RequestError
 from studio import generate_button, studio_feed, studio_loras
 from studio.forms.studio import StudioForm
+from studio.forms.upscale import UpscaleForm
 from studio.generate_button import GenerateButton
 from studio.http import StudioRequest, unchanged
 from studio.ids import id_in_query
@@ -41,7 +43,12 @@ def studio(request: StudioRequest) -> HttpResponseBase:
         return _generate(request)
     if request.htmx and "before" in request.GET:
         return render(request, "studio/feed.html#groups", _feed(request))
-    form = StudioForm.of(_start(request), request.GET)
+    start = _start(request)
+    if start.factor is not None:
+        # A picture that was made larger has a form of its own.
+        address = reverse("studio_upscale", args=[request.workspace.slug, start.base])
+        return redirect(f"{address}?{UpscaleForm.query(start)}")
+    form = StudioForm.of(start, request.GET)
     return render(request, "studio/studio.html", _form(request, form) | _feed(request))
 
 

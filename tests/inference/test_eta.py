@@ -21,12 +21,13 @@ def desk(workspace) -> Desk:
 
 
 def measure(desk: Desk, *durations_s: float, hand: Worker | None = None, load_s: float = 0.0, **options: str) -> Worker:
-    """Full batches of four that took so long; nothing waits or runs afterwards."""
+    """Full batches that took so long; nothing waits or runs afterwards."""
     hand = hand or worker(now=desk.now)
+    checkpoint = options.get("checkpoint", "starter")
+    size = catalog.entry(checkpoint).batch_size("cpu")
     for seconds in durations_s:
-        desk.ask(4, **options)
-        batch = take(hand, now=desk.now)
-        checkpoint = options.get("checkpoint", "starter")
+        desk.ask(size, **options)
+        batch = take(hand, at_most=size, now=desk.now)
         if hand.checkpoint != checkpoint:
             queue.loaded(
                 worker=hand,

@@ -66,6 +66,11 @@ def test_a_map_is_white_along_the_outline_and_black_elsewhere(annotate: Callable
     assert annotate(np.full((64, 64, 3), 200, np.uint8)).max() == 0
 
 
+@pytest.mark.parametrize("kind", ["depth", "pose"])
+def test_a_map_that_was_made_elsewhere_is_followed_as_it_is(kind: str) -> None:
+    assert np.array_equal(ANNOTATORS[kind](box_picture()), box_picture())
+
+
 # --- what is installed ------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from django.test import Client
 
 from billing import clock, ledger
 from inference import queue
-from inference.models import Generation
+from inference.models import BatchLimit, Generation
 from studio import installation
 from studio.models import User
 from tests.inference.desk import Desk, complete, take, worker
@@ -143,6 +143,20 @@ def test_the_books_are_checked_on_demand_and_damage_is_told_by_name(operator, de
     page = words(operator.post("/operations/installation/audit/", headers={"HX-Request": "true"}))
     assert "The books are not sound" in page
     assert "1 × account differs from its entries" in page
+
+
+def test_a_device_with_too_little_memory_is_told_and_may_try_the_catalogues_number_again(operator):
+    assert "Too little memory" not in words(operator.get("/operations/installation/"))
+    limit = BatchLimit.objects.create(
+        checkpoint="starter", device_class="cuda-sm90", size=4, failed_size=16, found_at=clock.now()
+    )
+    page = words(operator.get("/operations/installation/"))
+    assert "starter on cuda-sm90: 4 at once, 16 did not fit" in page
+    assert "Try 16 again" in page
+    lift = f"/operations/installation/limits/{limit.pk}/lift/"
+    assert "number holds again" in words(operator.post(lift, follow=True))
+    assert "lifted before" in words(operator.post(lift, follow=True))
+    assert not BatchLimit.objects.exists()
 
 
 def grant(operator: Client, **given: object):

@@ -229,3 +229,28 @@ def test_bench_prints_a_line_a_goal_and_ends_with_0_only_when_all_are_reached(mo
     monkeypatch.setattr(quick, "QUICK", {"one": lambda folder: [reached], "other": lambda folder: [missed]})
     assert main(["bench", "--quick"]) == 1
     assert "other · ≥ 2 · 1.5 · NOT reached\n1 of 2 goals reached\n" in capsys.readouterr().out
+
+
+def test_render_makes_a_picture_larger_in_tiles(sd, photo, out, capsys):
+    larger = ("--image", str(photo), "--upscale", "2", "--steps", "7", "--out", str(out))
+    assert main(["render", str(sd.folder), "--prompt", "a cat", "--device", "cpu", *larger]) == 0
+    pixels = pixels_of(out)
+    assert pixels.shape == (128, 384, 3)
+    # The red square is where it was, and as red: tiles keep the colors of large shapes.
+    assert np.abs(pixels[32:96, 160:224].mean(axis=(0, 1)) - (200, 40, 30)).max() < 8
+    assert "384x128" in capsys.readouterr().out
+    first = out.read_bytes()
+    assert main(["render", str(sd.folder), "--prompt", "a cat", "--device", "cpu", *larger]) == 0
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [(("--width", "64"), "as a whole"), ((), "Only a picture can be made larger")],
+    ids=["width", "no picture"],
+)
+def test_what_cannot_be_made_larger_is_said_and_nothing_is_written(sd, photo, out, capsys, options, said):
+    image = ("--image", str(photo)) if options else ()
+    assert main(["render", str(sd.folder), *FAST, *image, "--upscale", "2", *options, "--out", str(out)]) == 1
+    assert said in capsys.readouterr().err
+    assert not out.exists()
