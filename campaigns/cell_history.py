@@ -1,13 +1,14 @@
 """One image of a cell through all its versions: what was asked, what came of it, what it cost. Reads only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
+from campaigns import recipes
 from campaigns.models import Cell, CellRender
-from campaigns.sheet import state_of
+from campaigns.sheet_states import state_of
 from gallery.models import Decision
 from inference import progress
 from inference.progress import RenderProgress
@@ -17,7 +18,8 @@ from inference.progress import RenderProgress
 class Version:
     """One version; 1 is the oldest. Amounts in millicredits; ``asset_id`` is None without an image.
 
-    ``decision`` is the one that stands, None while nobody has decided.
+    ``decision`` is the one that stands, None while nobody has decided. ``changed`` is known of the newest one alone:
+    what it would be made from today is different, and in what.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Version:
     height: int
     finished_at: datetime | None
     decision: Decision | None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,7 @@ class History:
     progress: RenderProgress | None
     previous: Neighbor | None
     next: Neighbor | None
+    is_set_aside: bool = False
 
     @property
     def newest(self) -> Version | None:
@@ -65,26 +69,47 @@ class History:
     @property
     def can_run_again(self) -> bool:
         """Whether one more version may be asked for."""
-        return self.newest is None or self.newest.state not in ("waiting", "running", "approved")
+        is_open = self.newest is None or self.newest.state not in ("waiting", "running", "approved")
+        return is_open and not self.is_set_aside
+
+    @property
+    def can_be_edited(self) -> bool:
+        """Whether a person may write over its brief: an approved image is frozen."""
+        return not self.is_set_aside and (self.newest is None or self.newest.state != "approved")
 
 
 def history(cell: Cell, *, image: int, version: int | None = None) -> History:
     """An image's history, seen from one of its versions, by number; from the newest without.
 
-    :param cell: its campaign at hand.
+    :param cell: its campaign at hand, and its photo with its upload.
     """
     rows = CellRender.objects.filter(cell=cell, image=image).order_by("pk")
     related = ("render__asset__review__standing__made_by", "render__hold_line", "cell")
-    versions = tuple(_version(number, row) for number, row in enumerate(rows.select_related(*related), start=1))
+    found = list(rows.select_related(*related))
+    versions = [_version(number, row) for number, row in enumerate(found, start=1)]
+    if found and found[-1].made_from != _made_from_today(cell, image):
+        versions[-1] = _outdated(versions[-1], cell)
     shown = next((each for each in versions if each.number == version), versions[-1] if versions else None)
     running = progress.of_renders([shown.render_id]) if shown and shown.state in ("waiting", "running") else {}
     return History(
-        versions=versions,
+        versions=tuple(versions),
         shown=shown,
         progress=running.get(shown.render_id) if shown else None,
         previous=_neighbor(cell, image, step=-1),
         next=_neighbor(cell, image, step=1),
+        is_set_aside=cell.is_set_aside or image > cell.campaign.images_per_cell,
     )
+
+
+def _made_from_today(cell: Cell, image: int) -> str:
+    return str(cell.recipe_hashes[image - 1]) if image <= len(cell.recipe_hashes) else ""
+
+
+def _outdated(version: Version, cell: Cell) -> Version:
+    """The newest version where it would be made from something else today; an approved one stays what it is."""
+    is_stale = version.asset_id is not None and version.state != "approved"
+    changed = recipes.differences(version.request, cell, cell.campaign) or ("seed",)
+    return replace(version, state="stale" if is_stale else version.state, changed=changed)
 
 
 def _version(number: int, row: CellRender) -> Version:
@@ -123,7 +148,7 @@ def _neighbor(cell: Cell, image: int, *, step: int) -> Neighbor | None:
 
 
 def _beside(cell: Cell, *, step: int) -> QuerySet[Cell]:
-    siblings = Cell.objects.filter(campaign=cell.campaign_id, channel=cell.channel)
+    siblings = Cell.objects.filter(campaign=cell.campaign_id, channel=cell.channel, is_set_aside=False)
     if step > 0:
         return siblings.filter(position__gt=cell.position).order_by("position")
     return siblings.filter(position__lt=cell.position).order_by("-position")

@@ -79,6 +79,8 @@ def save(*, workspace_id: int, key: uuid.UUID, form: Entered, revision: int, aut
 
 
 def _meanwhile(draft: Draft) -> str:
+    if draft.campaign_id and draft.revises_id:
+        return "These changes were saved to the campaign meanwhile, without your last ones. Begin anew from there."
     if draft.campaign_id:
         return "This draft was launched meanwhile. What you changed here is not part of it; duplicate the campaign."
     by = f"by {draft.saved_by.display_name}" if draft.saved_by else "in another tab"
@@ -124,8 +126,30 @@ def take_in(*, workspace_id: int, key: uuid.UUID, text: str, csv: str | None, au
 
 def of_campaign(campaign: Campaign) -> Entered:
     """A launched campaign's brief, to be written on."""
-    skus = campaign.cells.filter(product__isnull=False).order_by("position").values_list("product__sku", flat=True)
+    placed = campaign.asked_cells.filter(product__isnull=False).order_by("position")
+    skus = placed.values_list("product__sku", flat=True)
     return entered.from_text(campaign.brief, skus=tuple(dict.fromkeys(skus)))
+
+
+def changes_to(campaign: Campaign, *, author: Author) -> Draft:
+    """The draft in which a campaign's brief is changed: the one that somebody began, or a new one."""
+    begun = Draft.objects.filter(revises=campaign, campaign=None)
+    try:
+        with transaction.atomic():
+            return begun.first() or Draft.objects.create(
+                workspace_id=campaign.workspace_id,
+                key=uuid.uuid4(),
+                name=campaign.name,
+                entered=of_campaign(campaign).to_json(),
+                revises=campaign,
+                created_by_id=author.id,
+                created_at=author.now,
+                saved_by_id=author.id,
+                saved_at=author.now,
+            )
+    except IntegrityError:
+        # Somebody else began at this very moment.
+        return begun.get()
 
 
 @transaction.atomic

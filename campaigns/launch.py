@@ -9,22 +9,26 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, F, Max, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, Max, Q, QuerySet, Sum, Value, When
 
 from billing import bulk, plan_choice
+from campaigns import recipes
 from campaigns.models import Campaign, Cell, CellRender, Launch, Photo
 from campaigns.planning import source_of
+from campaigns.sheet_states import Again, newest, of_states
+from campaigns.staleness import counted
 from gallery.models import ReviewStatus
 from inference import catalog, queue
 from inference.catalog import CatalogEntry
 from inference.engine.batching import batch_key
 from inference.models import Generation, Render, RenderStatus
 from inference.queue import FLAWED, QueuedRequest
-from inference.references import LoraReference, Placement, ProductReference
+from inference.references import LoraReference, ProductReference
 from inference.requests import TRIES, ImageRequest, image_request, retry_seed
 
 # Renders that stand for their image: an image with one of these is not asked for again.
 STANDING = (RenderStatus.QUEUED, RenderStatus.RUNNING, RenderStatus.SUCCEEDED)
+FAILED = (RenderStatus.FAILED, RenderStatus.EXPIRED)
 
 
 class MaskMissingError(Exception):
@@ -32,7 +36,11 @@ class MaskMissingError(Exception):
 
 
 class FrozenError(Exception):
-    """An approved image stays as it is; the sentence says what to do first."""
+    """An approved image stays as it is, and so does what is set aside; the sentence says what to do first."""
+
+
+class MoreByNowError(Exception):
+    """More images would be asked for than the person was shown; the sentence says how many. Nothing was written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +75,14 @@ class Canceled:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What became of one image of a cell so far: its newest render's id and status, and how many seeds were used up."""
+    """What became of one image of a cell so far: its newest render's id and status, and how many seeds were used up.
+
+    Seeds are used up by recipe: what is changed begins anew, so that siblings match again.
+    """
 
     render_id: int
     status: str
-    used: int
+    used: Mapping[str, int]
 
 
 class _Row(NamedTuple):
@@ -84,27 +95,59 @@ class _Row(NamedTuple):
     width: int
     height: int
     placement: dict[str, Any] | None
+    edit: dict[str, Any] | None
+    recipe_hashes: list[str]
     photo: Photo | None
 
 
 @transaction.atomic
-def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None) -> int:
+def launch(*, campaign_id: int, now: datetime, created_by_id: int | None = None, leaves_failed: bool = False) -> int:
     """Ask for every image of the campaign that has none and is not on its way; returns how many were asked for.
 
     Launching again is therefore how a campaign is finished, whatever stopped it.
 
+    :param leaves_failed: not for those that failed; they have a button of their own.
     :raises MaskMissingError: a photo has no lock mask yet.
     :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
     :raises billing.ledger.OverBudgetError: the campaign's budget does not allow it; nothing is written.
     """
     campaign = _locked(campaign_id)
     asked = _asked(CellRender.objects.filter(cell__campaign=campaign))
+    standing = (*STANDING, *FAILED) if leaves_failed else STANDING
     wanted = [
         (cell, image)
-        for cell in _rows(campaign.cells.order_by("position"))
+        for cell in _rows(campaign.asked_cells.order_by("position"))
         for image in range(1, campaign.images_per_cell + 1)
-        if (cell.pk, image) not in asked or asked[cell.pk, image].status not in STANDING
+        if (cell.pk, image) not in asked or asked[cell.pk, image].status not in standing
     ]
+    return _ask(campaign, wanted, asked, now=now, created_by_id=created_by_id)
+
+
+@transaction.atomic
+def rerun(*, campaign_id: int, what: Again, at_most: int, now: datetime, created_by_id: int | None = None) -> int:
+    """Ask once more for every image that is stale, was rejected, or failed; returns how many were asked for.
+
+    :param at_most: how many the person was shown, with their price. Fewer by now are fewer.
+    :raises MoreByNowError: there are more by now.
+    :raises MaskMissingError: a photo has no lock mask yet.
+    :raises inference.references.RequestError: the model cannot make one of them; nothing is written.
+    :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
+    :raises billing.ledger.OverBudgetError: the campaign's budget does not allow it; nothing is written.
+    """
+    campaign = _locked(campaign_id)
+    versions = CellRender.objects.filter(counted(campaign))
+    found = newest(versions).filter(of_states(what)).values_list("cell_id", "image")
+    images = set(found)
+    if len(images) > at_most:
+        raise MoreByNowError(f"There are {len(images):,} by now, and {at_most:,} were shown. Look at the new cost.")
+    cells = _rows(campaign.asked_cells.filter(pk__in={cell for cell, _ in images}).order_by("position"))
+    wanted = [
+        (cell, image)
+        for cell in cells
+        for image in range(1, campaign.images_per_cell + 1)
+        if (cell.pk, image) in images
+    ]
+    asked = _asked(CellRender.objects.filter(cell__in=[cell.pk for cell in cells]))
     return _ask(campaign, wanted, asked, now=now, created_by_id=created_by_id)
 
 
@@ -116,7 +159,7 @@ def run_again(
 
     :param seen_render_id: the newest version that the person asking saw; had there been another since, nothing is
         asked, so that a second click costs nothing.
-    :raises FrozenError: the image is approved.
+    :raises FrozenError: the image is approved, or set aside.
     :raises MaskMissingError: its photo has no lock mask yet.
     :raises billing.ledger.InsufficientCreditsError: the workspace is short of credits; nothing is written.
     :raises billing.ledger.OverBudgetError: the campaign's budget does not allow it; nothing is written.
@@ -125,6 +168,8 @@ def run_again(
     [cell] = _rows(campaign.cells.filter(pk=cell_id))
     if not 1 <= image <= campaign.images_per_cell:
         raise ValueError(f"Cell {cell_id} has {campaign.images_per_cell} images, no number {image}.")
+    if not campaign.asked_cells.filter(pk=cell_id).exists():
+        raise FrozenError("The brief no longer asks for this image, so it is set aside. Put it back there first.")
     asked = _asked(CellRender.objects.filter(cell=cell.pk, image=image))
     last = asked.get((cell.pk, image))
     if last and (last.render_id != seen_render_id or last.status in (RenderStatus.QUEUED, RenderStatus.RUNNING)):
@@ -160,7 +205,10 @@ def progress(*, campaign_id: int) -> Progress:
 
 
 def progress_of(campaign_ids: Collection[int]) -> dict[int, Progress]:
-    """Where the images of several campaigns stand, by campaign, in one query over their launches' counters."""
+    """Where the images of several campaigns stand, by campaign, in one query over their launches' counters.
+
+    One more where something is set aside: it costs what it cost, and is not counted as an image.
+    """
     ended = F("generation__failed") + F("generation__canceled") + F("generation__expired")
     is_done = Q(generation__total=F("generation__succeeded") + ended)
     may_begin = Case(When(~is_done & Q(generation__is_paused=False), then=Value(1)), default=Value(0))
@@ -177,17 +225,38 @@ def progress_of(campaign_ids: Collection[int]) -> dict[int, Progress]:
                 F("generation__hold__amount") - F("generation__hold__released") - F("generation__hold__refunded")
             ),
             may_begin=Max(may_begin),
+            has_set_aside=Max(Case(When(campaign__has_set_aside=True, then=Value(1)), default=Value(0))),
         )
     )
-    return dict.fromkeys(campaign_ids, Progress()) | {row["campaign_id"]: _progress(row) for row in rows}
+    sums = {row["campaign_id"]: row for row in rows}
+    aside = _set_aside([pk for pk, row in sums.items() if row["has_set_aside"]])
+    return dict.fromkeys(campaign_ids, Progress()) | {
+        pk: _progress(row, *aside.get(pk, (0, 0))) for pk, row in sums.items()
+    }
 
 
-def _progress(sums: Mapping[str, Any]) -> Progress:
+def _set_aside(campaign_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Campaign → how many of the images that are set aside came out, and how many did not."""
+    if not campaign_ids:
+        return {}
+    is_aside = Q(cell__is_set_aside=True) | Q(image__gt=F("cell__campaign__images_per_cell"))
+    versions = newest(CellRender.objects.filter(is_aside, cell__campaign__in=campaign_ids))
+    done = Q(render__status=RenderStatus.SUCCEEDED)
+    ended = versions.exclude(render__status__in=(RenderStatus.QUEUED, RenderStatus.RUNNING))
+    rows = (
+        ended.values("cell__campaign")
+        .order_by()
+        .annotate(succeeded=Count("pk", filter=done), failed=Count("pk", filter=~done))
+    )
+    return {row["cell__campaign"]: (row["succeeded"], row["failed"]) for row in rows}
+
+
+def _progress(sums: Mapping[str, Any], aside_succeeded: int, aside_failed: int) -> Progress:
     waiting = sums["total"] - sums["succeeded"] - sums["failed"]
     return Progress(
-        total=sums["total"],
-        succeeded=sums["succeeded"],
-        failed=sums["failed"],
+        total=sums["total"] - aside_succeeded - aside_failed,
+        succeeded=sums["succeeded"] - aside_succeeded,
+        failed=sums["failed"] - aside_failed,
         waiting=waiting,
         charged=sums["charged"],
         at_most=sums["at_most"],
@@ -234,13 +303,15 @@ def _asked(versions: QuerySet[CellRender]) -> dict[tuple[int, int], _Asked]:
     """(cell id, image number) → what was asked for it so far."""
     asked: dict[tuple[int, int], _Asked] = {}
     rows = versions.order_by("pk").values_list(
-        "cell_id", "image", "render_id", "render__status", "render__failure_code"
+        "cell_id", "image", "render_id", "render__status", "render__failure_code", "made_from"
     )
-    for cell_id, image, render_id, status, code in rows:
+    for cell_id, image, render_id, status, code, made_from in rows:
         before = asked.get((cell_id, image))
+        used = before.used if before else {}
         # What came out would come out the same, and what was flawed at every try would be so again.
-        is_used = status == RenderStatus.SUCCEEDED or code == FLAWED
-        asked[cell_id, image] = _Asked(render_id, status, (before.used if before else 0) + is_used)
+        if status == RenderStatus.SUCCEEDED or code == FLAWED:
+            used = {**used, made_from: used.get(made_from, 0) + 1}
+        asked[cell_id, image] = _Asked(render_id, status, used)
     return asked
 
 
@@ -259,11 +330,10 @@ def _ask(
     plan_choice.require(entry.tier, workspace_id=campaign.workspace_id, now=now)
     sizes = source_of(entry).sizes
     before = [asked.get((cell.pk, image)) for cell, image in wanted]
-    # A weight of 0 does nothing, so that it asks for what was asked without.
-    loras = tuple(LoraReference(file=each["file"], weight=each["weight"]) for each in campaign.loras if each["weight"])
+    loras = recipes.lora_references(campaign)
     products = _products(cell for cell, _ in wanted)
     requests = [
-        _request(cell, image, entry, used=last.used if last else 0, product=product, loras=loras)
+        _request(cell, image, entry, used=_used(last, cell, image), product=product, loras=loras)
         for (cell, image), last, product in zip(wanted, before, products, strict=True)
     ]
     number = campaign.launches.count() + 1
@@ -289,12 +359,17 @@ def _ask(
     return len(wanted)
 
 
+def _used(last: _Asked | None, cell: _Row, image: int) -> int:
+    """How many seeds this very recipe has used up."""
+    return last.used.get(cell.recipe_hashes[image - 1], 0) if last else 0
+
+
 def _link(wanted: Iterable[tuple[_Row, int]], requests: Iterable[ImageRequest], render_ids: Iterable[int]) -> None:
     bulk.insert(
         CellRender,
-        ("cell_id", "image", "render_id", "recipe_hash"),
+        ("cell_id", "image", "render_id", "recipe_hash", "made_from"),
         [
-            (cell.pk, image, render_id, request.digest())
+            (cell.pk, image, render_id, request.digest(), cell.recipe_hashes[image - 1])
             for (cell, image), request, render_id in zip(wanted, requests, render_ids, strict=True)
         ],
     )
@@ -309,12 +384,13 @@ def _request(
     product: ProductReference | None,
     loras: tuple[LoraReference, ...],
 ) -> ImageRequest:
+    wanted = recipes.asked(cell)
     return image_request(
         entry,
-        prompt=cell.prompt,
-        negative_prompt=cell.negative_prompt,
+        prompt=wanted.prompt,
+        negative_prompt=wanted.negative_prompt,
         # The guard may have tried them all: the next version goes on with the seeds after those.
-        seed=retry_seed(cell.seeds[image - 1], used * TRIES),
+        seed=retry_seed(wanted.seeds[image - 1], used * TRIES),
         width=cell.width,
         height=cell.height,
         product=product,
@@ -334,9 +410,6 @@ def _products(cells: Iterable[_Row]) -> Iterator[ProductReference | None]:
 
 def _product_reference(cell: _Row) -> ProductReference | None:
     photo = cell.photo
-    if photo is None:
-        return None
-    if not photo.mask_key:
+    if photo is not None and not photo.mask_key:
         raise MaskMissingError(photo.mask_failure or "A photo's lock mask is still being made. Try again in a moment.")
-    placement = Placement(**cell.placement) if cell.placement else None
-    return ProductReference(photo=photo.upload.storage_key, lock_mask=photo.mask_key, placement=placement)
+    return recipes.product_reference(photo, cell.placement)

@@ -67,7 +67,7 @@ def _named_files(path: Path) -> set[str]:
 def _entries(campaign: Campaign) -> Iterator[tuple[Cell, int, Render]]:
     newest = newest_renders(campaign.pk)
     renders = Render.objects.select_related("asset", "hold_line").in_bulk(newest.values())
-    for cell in campaign.cells.select_related("product", "photo__upload").order_by("position"):
+    for cell in campaign.asked_cells.select_related("product", "photo__upload").order_by("position"):
         for image in range(1, campaign.images_per_cell + 1):
             if (cell.pk, image) in newest:
                 yield cell, image, renders[newest[cell.pk, image]]

@@ -4,9 +4,11 @@ import io
 import logging
 
 import numpy as np
+from django.db import transaction
 from django.db.models import QuerySet
 from PIL import Image
 
+from campaigns import following
 from campaigns.models import MaskSource, Photo
 from gallery import storage
 from inference.engine import segment
@@ -41,8 +43,9 @@ def make(*, photo_id: int) -> None:
         return
     stream = io.BytesIO()
     Image.fromarray(found.mask).save(stream, "PNG", compress_level=1)
-    missing().filter(pk=photo_id).update(
-        mask_key=storage.put(photo.workspace_id, stream.getvalue(), suffix=".png"),
-        mask_source=MaskSource(found.source),
-        mask_confidence=found.confidence,
-    )
+    mask_key = storage.put(photo.workspace_id, stream.getvalue(), suffix=".png")
+    with transaction.atomic():
+        missing().filter(pk=photo_id).update(
+            mask_key=mask_key, mask_source=MaskSource(found.source), mask_confidence=found.confidence
+        )
+        following.take_photo(photo_id)

@@ -25,6 +25,7 @@ class Product(models.Model):
 
 class MaskSource(models.TextChoices):
     FILE = "file"
+    HAND = "hand"
     ALPHA = "alpha"
     OPENCV = "opencv"
 
@@ -89,6 +90,13 @@ class Campaign(models.Model):
     must_have = models.JSONField(default=list)
     loras = models.JSONField(default=list, help_text="name, weight, file and trigger words of each when planned")
     budget = models.OneToOneField("billing.Budget", on_delete=models.PROTECT, null=True, related_name="campaign")
+    revision = models.PositiveIntegerField(default=1, help_text="counts the briefs that it was planned from")
+    changes = models.PositiveIntegerField(
+        default=0, help_text="counts whatever changed what its cells ask for: a brief, a photo, a hand edit"
+    )
+    has_set_aside = models.BooleanField(
+        default=False, help_text="whether images were asked for that the brief no longer wants"
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -98,9 +106,17 @@ class Campaign(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def asked_cells(self) -> "models.QuerySet[Cell]":
+        """The cells that its brief asks for; those that it no longer does are set aside."""
+        return self.cells.filter(is_set_aside=False)
+
 
 class Draft(models.Model):
-    """A brief that is still being written. Once it was launched, it leads to its campaign."""
+    """A brief that is still being written. Once it was launched, it leads to its campaign.
+
+    With ``revises``, it holds changes to a campaign that is there already, until they are saved to it.
+    """
 
     workspace = models.ForeignKey("studio.Workspace", on_delete=models.PROTECT, related_name="drafts")
     key = models.UUIDField(help_text="made with the form: saving one form twice makes one draft")
@@ -108,13 +124,18 @@ class Draft(models.Model):
     entered = models.JSONField(help_text="campaigns.entered.Entered, as it was typed")
     revision = models.PositiveIntegerField(default=1, help_text="counts the saves, so that the later of two is told")
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, null=True, related_name="drafts")
+    revises = models.ForeignKey(Campaign, on_delete=models.PROTECT, null=True, related_name="revisions")
     created_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="+")
     saved_by = models.ForeignKey("studio.User", on_delete=models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField()
     saved_at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("workspace", "key"), name="draft_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=("workspace", "key"), name="draft_once"),
+            # Two people who change one campaign's brief meet in one draft, where the later save is told.
+            models.UniqueConstraint(fields=("revises",), condition=Q(campaign=None), name="draft_revises_once"),
+        )
         indexes = (models.Index(fields=("workspace", "-saved_at", "-id"), name="draft_latest"),)
 
     def __str__(self) -> str:
@@ -122,7 +143,10 @@ class Draft(models.Model):
 
 
 class Cell(models.Model):
-    """One combination of product, channel and axis values."""
+    """One combination of product, channel and axis values, as today's brief asks for it.
+
+    ``edit`` lies over prompt, negative prompt and seeds; campaigns.recipes writes ``recipe_hashes`` with every change.
+    """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="cells")
     position = models.PositiveIntegerField()
@@ -137,6 +161,10 @@ class Cell(models.Model):
     prompt = models.TextField()
     negative_prompt = models.TextField(blank=True)
     seeds = models.JSONField(help_text="one per image")
+    edit = models.JSONField(null=True, help_text="what a person wrote over the brief: prompt, negative_prompt, seed")
+    recipe_hashes = models.JSONField(default=list, help_text="one per image: what it would be made from today")
+    changed = models.PositiveIntegerField(default=0, help_text="the campaign's changes when these last differed")
+    is_set_aside = models.BooleanField(default=False, help_text="the brief no longer asks for it; what was made stays")
 
     class Meta:
         ordering = ("campaign", "position")
@@ -179,6 +207,11 @@ class CellRender(models.Model):
     image = models.PositiveSmallIntegerField(help_text="1 to images_per_cell")
     render = models.OneToOneField("inference.Render", on_delete=models.PROTECT, related_name="cell_version")
     recipe_hash = models.CharField(max_length=64)
+    made_from = models.CharField(max_length=64, blank=True, help_text="the cell's recipe hash when it was asked for")
+    axes = models.JSONField(null=True, help_text="what it shows, where the cell's axis values were changed since")
+    photo = models.ForeignKey(
+        Photo, on_delete=models.PROTECT, null=True, related_name="+", help_text="where the cell has another one since"
+    )
 
     class Meta:
         indexes = (models.Index(fields=("cell", "image", "-id"), name="version_newest"),)

@@ -33,8 +33,8 @@ def of_form(*, workspace_id: int, form: Entered) -> Package:
 
 
 def of_campaign(campaign: Campaign) -> Package:
-    """A planned campaign's brief, with the titles and photos that it was planned with."""
-    cells = campaign.cells.filter(product__isnull=False).select_related("product", "photo__upload")
+    """A planned campaign's brief, with the titles that it was planned with and the photos that it is made with."""
+    cells = campaign.asked_cells.filter(product__isnull=False).select_related("product", "photo__upload")
     products: dict[str, tuple[str, str, Photo | None]] = {}
     for cell in cells.order_by("position"):
         if cell.product:

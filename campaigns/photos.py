@@ -12,6 +12,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
+from campaigns import following
 from campaigns.models import MaskSource, Photo, Product
 from campaigns.products_csv import ProductRow
 from gallery import intake
@@ -97,7 +98,7 @@ def _refusals(photo: NormalizedImage | RefusedError, mask: NormalizedImage | Ref
         yield str(mask)
     if isinstance(photo, NormalizedImage) and isinstance(mask, NormalizedImage):
         try:
-            intake.check_mask(mask, photo)
+            intake.check_mask(mask, width=photo.width, height=photo.height, photo=photo.source_name)
         except RefusedError as refusal:
             yield str(refusal)
 
@@ -112,7 +113,17 @@ def accept(
     uploads = {sku: _upload(workspace_id, entry, now) for sku, entry in examined.items()}
     with transaction.atomic():
         products = {row.sku: _product(workspace_id, row, now) for row in rows}
-        return {sku: _photo(products[sku], *pair, now=now) for sku, pair in uploads.items()}
+        return {sku: _photo(products[sku], *pair, source=MaskSource.FILE, now=now) for sku, pair in uploads.items()}
+
+
+def accept_painted(*, photo: Photo, mask: NormalizedImage, now: datetime) -> Photo | None:
+    """Give a product's photo a mask that was painted by hand; None where the product has another photo by now."""
+    painted = intake.accept(workspace_id=photo.workspace_id, image=mask, now=now)
+    with transaction.atomic():
+        product = Product.objects.select_for_update().get(pk=photo.product_id)
+        if product.photo_id != photo.pk:
+            return None
+        return _photo(product, photo.upload, painted, source=MaskSource.HAND, now=now)
 
 
 def _upload(workspace_id: int, entry: ExaminedPhoto, now: datetime) -> tuple[Upload, Upload | None]:
@@ -130,7 +141,7 @@ def _product(workspace_id: int, row: ProductRow, now: datetime) -> Product:
     return product
 
 
-def _photo(product: Product, upload: Upload, mask: Upload | None, *, now: datetime) -> Photo:
+def _photo(product: Product, upload: Upload, mask: Upload | None, *, source: MaskSource, now: datetime) -> Photo:
     photo, is_new = Photo.objects.get_or_create(
         product=product,
         upload=upload,
@@ -138,12 +149,13 @@ def _photo(product: Product, upload: Upload, mask: Upload | None, *, now: dateti
         defaults={
             "workspace_id": product.workspace_id,
             "mask_key": mask.storage_key if mask else "",
-            "mask_source": MaskSource.FILE if mask else "",
+            "mask_source": source if mask else "",
             "created_at": now,
         },
     )
     if product.photo_id != photo.pk:
         Product.objects.filter(pk=product.pk).update(photo=photo)
+        following.take_photo(photo.pk)
     # Given again, a photo gets another try: what went wrong may have been the machine's fault.
     if mask is None and not retry_mask(photo_id=photo.pk) and is_new:
         _ask_for_mask(photo.pk)

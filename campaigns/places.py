@@ -19,13 +19,17 @@ _FIELDS = (
     "render__asset_id", "render_id", "cell__campaign_id", "cell__campaign__name", "cell__campaign__axes",
     "cell__campaign__must_have", "cell_id", "cell__product__sku", "cell__product__title", "cell__photo_id",
     "cell__photo__mask_source", "cell__photo__mask_confidence", "cell__channel", "cell__axes", "image",
-    "cell__campaign__images_per_cell", "render__tries",
+    "cell__campaign__images_per_cell", "render__tries", "axes", "photo_id", "photo__mask_source",
+    "photo__mask_confidence",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One asset's place in its campaign. ``axes`` are (name, value) in the brief's order."""
+    """One asset's place in its campaign. ``axes`` are (name, value) in the brief's order.
+
+    Photo and axis values are those that it was made with, whatever its cell asks for by now.
+    """
 
     asset_id: int
     render_id: int
@@ -152,7 +156,11 @@ def choices(*, workspace_id: int, campaign_id: int | None) -> Choices:
 
 
 def _place(asset_id: int, render_id: int, campaign_id: int, campaign_name: str, axes: list[str], *rest: Any) -> Place:
-    must_have, cell_id, sku, title, photo_id, mask_source, confidence, channel, values, image, images, tries = rest
+    must_have, cell_id, sku, title, photo_id, mask_source, confidence, channel, values, image, images, tries = rest[:12]
+    shown, *made_with = rest[12:]
+    if made_with[0] is not None:
+        # The cell has another photo since.
+        photo_id, mask_source, confidence = made_with
     return Place(
         asset_id=asset_id,
         render_id=render_id,
@@ -166,7 +174,7 @@ def _place(asset_id: int, render_id: int, campaign_id: int, campaign_name: str, 
         mask_source=mask_source or "",
         mask_confidence=confidence,
         channel=channel,
-        axes=ordered(values, axes),
+        axes=ordered(values if shown is None else shown, axes),
         image=image,
         images_per_cell=images,
         tries=len(tries) + 1,

@@ -5,11 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from billing import budgets, ledger, plan_choice
+from campaigns import recipes
 from campaigns.brief import Brief, Channel
 from campaigns.cells import PlannedCell
 from campaigns.models import Campaign, Cell, Photo, Product
@@ -129,16 +132,32 @@ def plan(
         amount = int(brief.budget_credits * ledger.MILLI)
         campaign.budget_id = ledger.open_budget(workspace_id=workspace_id, name=brief.name, amount=amount)
         campaign.save(update_fields=("budget",))
-    known = Product.objects.filter(workspace_id=workspace_id, sku__in={cell.sku for cell in cells})
-    products = {product.sku: product for product in known}
-    Cell.objects.bulk_create(
-        [
-            _cell(campaign, position, cell, products.get(cell.sku), photos.get(cell.sku))
-            for position, cell in enumerate(cells, start=1)
-        ],
-        batch_size=500,
-    )
+    Cell.objects.bulk_create(rows(campaign, cells, photos=photos), batch_size=500)
     return campaign
+
+
+def rows(
+    campaign: Campaign,
+    cells: Sequence[PlannedCell],
+    *,
+    photos: Mapping[str, Photo],
+    edits: Mapping[str, dict[str, Any] | None] = MappingProxyType({}),
+) -> list[Cell]:
+    """The rows of a campaign's cells in the brief's order, not saved.
+
+    :param photos: by SKU, their uploads at hand.
+    :param edits: what people wrote over the brief, by a cell's key.
+    """
+    known = Product.objects.filter(workspace_id=campaign.workspace_id, sku__in={cell.sku for cell in cells})
+    products = {product.sku: product for product in known}
+    made = [
+        _cell(campaign, position, cell, products.get(cell.sku), photos.get(cell.sku))
+        for position, cell in enumerate(cells, start=1)
+    ]
+    for each in made:
+        each.edit = edits.get(each.key)
+    recipes.write(campaign, made, photos={photo.pk: photo for photo in photos.values()})
+    return made
 
 
 def _cell(campaign: Campaign, position: int, cell: PlannedCell, product: Product | None, photo: Photo | None) -> Cell:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 
 from campaigns.models import Campaign, CellRender
 from campaigns.places import ordered, scene
+from campaigns.staleness import is_stale
 from gallery.models import Review, ReviewStatus
 
 Likeness = Literal["product", "scene"]
@@ -183,6 +184,7 @@ def queues(*, workspace_id: int, by_id: int, now: datetime) -> list[Queue]:
     rows = (
         Review.objects.filter(
             ~Exists(_newer("asset__render__cell_version__")),
+            ~Exists(_out_of_line("asset__render__cell_version__")),
             workspace_id=workspace_id,
             status=ReviewStatus.PENDING,
             asset__archived_at__isnull=True,
@@ -206,9 +208,23 @@ def queues(*, workspace_id: int, by_id: int, now: datetime) -> list[Queue]:
 
 
 def _finished() -> QuerySet[CellRender]:
-    """The newest finished version of every image; an archived one takes its older versions along."""
-    finished = CellRender.objects.filter(render__asset__isnull=False, render__asset__archived_at__isnull=True)
-    return finished.filter(~Exists(_newer("")))
+    """The newest finished version of every image; an archived one takes its older versions along.
+
+    What is stale or set aside is in no line: nobody needs to decide about what is to be made anew, or not at all.
+    """
+    finished = CellRender.objects.filter(
+        render__asset__isnull=False,
+        render__asset__archived_at__isnull=True,
+        cell__is_set_aside=False,
+        image__lte=F("cell__campaign__images_per_cell"),
+    )
+    return finished.filter(~Exists(_newer(""))).exclude(is_stale())
+
+
+def _out_of_line(version: str) -> QuerySet[CellRender]:
+    """The outer query's version, where the brief no longer asks for its image, or for another one."""
+    is_aside = Q(cell__is_set_aside=True) | Q(image__gt=F("cell__campaign__images_per_cell"))
+    return CellRender.objects.filter(is_aside | is_stale(), pk=OuterRef(f"{version}pk"))
 
 
 def _newer(version: str) -> QuerySet[CellRender]:

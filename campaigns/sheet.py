@@ -5,35 +5,25 @@ A tile's state is read from its newest render and that asset's review; nothing h
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db.models import Count, Exists, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Case, Count, Max, Min, Q, Value, When
 
 from billing import clock
-from campaigns.models import Campaign, Cell, CellRender, Launch
+from campaigns.models import Campaign, CellRender, Launch
 from campaigns.places import ordered, scene
 from campaigns.sheet_layout import Heading, lay_out
+from campaigns.sheet_states import in_state, newest, state_of
+from campaigns.staleness import counted, is_stale
 from inference import eta, progress
 from inference.eta import Forecast
 from inference.models import RenderStatus
 from inference.progress import RenderProgress
 
-# States in the order in which a sheet fills; the names are those of gallery's reviews and of the pages' marks.
-STATES = (
-    "approved", "rejected", "changes_requested", "pending", "running", "waiting", "failed", "canceled", "planned",
-)  # fmt: skip
 TILES_PER_PAGE = 120
 # The next ones in line say their place; the others only that they wait.
 PLACES_TOLD = 12
-_OF_RENDER = {
-    RenderStatus.QUEUED: "waiting",
-    RenderStatus.RUNNING: "running",
-    RenderStatus.SUCCEEDED: "pending",
-    RenderStatus.FAILED: "failed",
-    RenderStatus.EXPIRED: "failed",
-    RenderStatus.CANCELED: "canceled",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +31,7 @@ class Tile:
     """One image of a cell as its newest version stands. Sizes in pixels; ``label`` says what it shows.
 
     ``render_id`` and ``asset_id`` are None while there is none. ``progress`` is known of what runs or is next in line.
+    ``verdict`` is what was decided of the picture, stale or not; ``is_edited``: a person wrote over the brief.
     """
 
     cell_id: int
@@ -52,6 +43,8 @@ class Tile:
     render_id: int | None = None
     asset_id: int | None = None
     reason: str = ""
+    verdict: str = ""
+    is_edited: bool = False
     progress: RenderProgress | None = None
 
     @property
@@ -59,7 +52,7 @@ class Tile:
         """Differs when the tile has to be drawn anew."""
         now = self.progress
         running = f"{now.step}.{now.preview_step}.{now.position}" if now else ""
-        return f"{self.state}.{self.render_id or 0}.{running}"
+        return f"{self.state}.{self.render_id or 0}.{running}{'.edited' if self.is_edited else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,31 +97,19 @@ class Overview:
         return sum(self.counts.get(state, 0) for state in states)
 
 
-def newest(versions: QuerySet[CellRender]) -> QuerySet[CellRender]:
-    """Of these versions the newest of each image."""
-    newer = CellRender.objects.filter(cell=OuterRef("cell"), image=OuterRef("image"), pk__gt=OuterRef("pk"))
-    return versions.filter(~Exists(newer))
-
-
-def state_of(status: str | None, review: str | None) -> str:
-    """A tile's state by its newest render's status and that asset's review."""
-    if status is None:
-        return "planned"
-    return review or _OF_RENDER[RenderStatus(status)]
-
-
 def overview(campaign: Campaign) -> Overview:
     """Tabs and counts of a campaign's sheet, in a number of queries that does not grow with it."""
     cells = _channels(campaign)
     rows = (
-        newest(CellRender.objects.filter(cell__campaign=campaign))
-        .values_list("cell__channel", "render__status", "render__asset__review__status")
+        newest(CellRender.objects.filter(counted(campaign)))
+        .annotate(is_stale=_staleness())
+        .values_list("cell__channel", "render__status", "render__asset__review__status", "is_stale")
         .order_by()
         .annotate(number=Count("pk"))
     )
     by_channel: dict[str, Counter[str]] = {name: Counter() for name in cells}
-    for name, status, review, number in rows:
-        by_channel[name][state_of(status, review)] += number
+    for name, status, review, stale, number in rows:
+        by_channel[name][state_of(status, review, is_stale=stale)] += number
     for name, (_, number) in cells.items():
         by_channel[name]["planned"] = number * campaign.images_per_cell - by_channel[name].total()
     counts = sum(by_channel.values(), Counter())
@@ -168,10 +149,11 @@ def matrix(campaign: Campaign, *, channel: str, state: str = "", after: int = 0)
 
 def tiles_of(campaign: Campaign, *, cell_ids: Collection[int]) -> dict[int, list[Tile]]:
     """The tiles of these cells, by cell, image by image."""
-    cells = Cell.objects.filter(campaign=campaign, pk__in=cell_ids).values_list(
-        "pk", "product__sku", "axes", "channel", "width", "height"
+    cells = campaign.asked_cells.filter(pk__in=cell_ids).values_list(
+        "pk", "product__sku", "axes", "channel", "width", "height", "edit"
     )
-    versions = newest(CellRender.objects.filter(cell__in=cell_ids)).values_list(
+    found = newest(CellRender.objects.filter(cell__in=cell_ids)).annotate(is_stale=_staleness())
+    versions = found.values_list(
         "cell_id",
         "image",
         "render_id",
@@ -179,6 +161,7 @@ def tiles_of(campaign: Campaign, *, cell_ids: Collection[int]) -> dict[int, list
         "render__status",
         "render__asset__review__status",
         "render__failure_reason",
+        "is_stale",
     )
     known = {(row[0], row[1]): row[2:] for row in versions}
     running = progress.of_renders(_told(campaign, known.values()))
@@ -191,11 +174,16 @@ def tiles_of(campaign: Campaign, *, cell_ids: Collection[int]) -> dict[int, list
                 size=(width, height),
                 version=known.get((pk, image)),
                 running=running,
+                is_edited=bool(edit),
             )
             for image in range(1, campaign.images_per_cell + 1)
         ]
-        for pk, sku, axes, channel, width, height in cells
+        for pk, sku, axes, channel, width, height, edit in cells
     }
+
+
+def _staleness() -> Case:
+    return Case(When(is_stale(), then=Value(True)), default=Value(False), output_field=BooleanField())
 
 
 def label(sku: str | None, axes: Sequence[tuple[str, str]], channel: str) -> str:
@@ -211,21 +199,28 @@ def _tile(
     size: tuple[int, int],
     version: tuple[Any, ...] | None,
     running: Mapping[int, RenderProgress],
+    is_edited: bool,
 ) -> Tile:
-    if version is None:
-        return Tile(cell_id=cell_id, image=image, state="planned", label=label, width=size[0], height=size[1])
-    render_id, asset_id, status, review, reason = version
-    state = state_of(status, review)
-    return Tile(
+    there = Tile(
         cell_id=cell_id,
         image=image,
-        state=state,
+        state="planned",
         label=label,
         width=size[0],
         height=size[1],
+        is_edited=is_edited,
+    )
+    if version is None:
+        return there
+    render_id, asset_id, status, review, reason, stale = version
+    state = state_of(status, review, is_stale=stale)
+    return replace(
+        there,
+        state=state,
         render_id=render_id,
         asset_id=asset_id,
         reason=reason if state == "failed" else "",
+        verdict=review or "",
         progress=running.get(render_id) if state in ("running", "waiting") else None,
     )
 
@@ -260,21 +255,17 @@ def _eta_of_last(campaign: Campaign) -> Forecast | None:
 def _cells_in(campaign: Campaign, state: str) -> set[int]:
     """The cells that have an image in a state."""
     if state == "planned":
-        asked = CellRender.objects.filter(cell=OuterRef("pk")).order_by()
-        return set(campaign.cells.filter(~Exists(asked)).values_list("pk", flat=True))
-    reviews = {"pending", "approved", "rejected", "changes_requested"}
-    statuses = [status for status, name in _OF_RENDER.items() if name == state and state not in reviews]
-    in_state = Q(render__status__in=statuses)
-    if state in reviews:
-        in_state = Q(render__asset__review__status=state)
-    versions = newest(CellRender.objects.filter(cell__campaign=campaign))
-    return set(versions.filter(in_state).values_list("cell_id", flat=True))
+        there = Count("versions__image", distinct=True, filter=Q(versions__image__lte=campaign.images_per_cell))
+        cells = campaign.asked_cells.order_by().annotate(there=there).filter(there__lt=campaign.images_per_cell)
+        return set(cells.values_list("pk", flat=True))
+    versions = newest(CellRender.objects.filter(counted(campaign)))
+    return set(versions.filter(in_state(state)).values_list("cell_id", flat=True))
 
 
 def _channels(campaign: Campaign) -> dict[str, tuple[Channel, int]]:
     """The campaign's channels in their order, each with its number of cells."""
     rows = (
-        campaign.cells.order_by()
+        campaign.asked_cells.order_by()
         .values("channel")
         .annotate(
             first=Min("position"),

@@ -6,20 +6,21 @@ sheet shows, not how.
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Q
 
 from campaigns.models import Campaign, CellRender, Launch
-from campaigns.sheet import Tile, newest, next_renders, tiles_of
+from campaigns.sheet import Tile, next_renders, tiles_of
+from campaigns.sheet_states import newest
 from gallery.models import Decision
 from inference.models import Render, RenderStatus
 
 # A transaction may become visible a while after the time that it wrote: what is a little older is looked at again.
 OVERLAP = timedelta(seconds=10)
 _ENDED = ("generation__succeeded", "generation__failed", "generation__canceled", "generation__expired")
-_MARK = re.compile(r"(\d{1,15})-(\d{1,12})-(\d{1,15})-(\d{1,9})-([0-9a-f]{12})-(\d{1,15})")
+_MARK = re.compile(r"(\d{1,15})-(\d{1,12})-(\d{1,15})-(\d{1,9})-([0-9a-f]{12})-(\d{1,15})-(\d{1,9})-(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Mark:
 
     ``launched`` and ``decided`` are the newest launch's and decision's ids, ``ended`` counts finished renders,
     ``paused`` paused generations, ``running`` is a digest of what runs and how far it is, ``at`` is in milliseconds.
+    ``changes`` counts what made cells ask for something else, ``revision`` the briefs, which may move rows and columns.
     """
 
     launched: int
@@ -36,9 +38,12 @@ class Mark:
     paused: int
     running: str
     at: int
+    changes: int
+    revision: int
 
     def __str__(self) -> str:
-        return f"{self.launched}-{self.ended}-{self.decided}-{self.paused}-{self.running}-{self.at}"
+        ids = f"{self.launched}-{self.ended}-{self.decided}-{self.paused}"
+        return f"{ids}-{self.running}-{self.at}-{self.changes}-{self.revision}"
 
     @classmethod
     def parse(cls, text: str) -> "Mark | None":
@@ -46,21 +51,26 @@ class Mark:
         found = _MARK.fullmatch(text)
         if found is None:
             return None
-        launched, ended, decided, paused, running, at = found.groups()
-        return cls(int(launched), int(ended), int(decided), int(paused), running, int(at))
+        launched, ended, decided, paused, running, *numbers = found.groups()
+        return cls(int(launched), int(ended), int(decided), int(paused), running, *map(int, numbers))
 
     def is_news_to(self, before: "Mark") -> bool:
         """Whether something changed between the two."""
-        return (self.launched, self.ended, self.decided, self.paused, self.running) != (
-            before.launched, before.ended, before.decided, before.paused, before.running,
-        )  # fmt: skip
+        return replace(self, at=before.at) != before
+
+    def is_laid_out_like(self, before: "Mark") -> bool:
+        """Whether the sheet has the rows and columns that it had."""
+        return self.revision == before.revision
 
 
 def mark(*, workspace_id: int, campaign_id: int, now: datetime) -> Mark:
     """The mark of one of the workspace's sheets at this moment; ``launched`` is 0 where it has no such campaign."""
     # Summed here: a sum over four columns costs more to build than a campaign's few launches to read.
     launches = Launch.objects.filter(campaign=campaign_id, campaign__workspace=workspace_id).order_by()
-    rows = list(launches.values_list("pk", "generation_id", "generation__is_paused", "generation__total", *_ENDED))
+    facts = ("campaign__changes", "campaign__revision", "pk", "generation_id", "generation__is_paused")
+    found = list(launches.values_list(*facts, "generation__total", *_ENDED))
+    changes, revision = found[0][:2] if found else (0, 0)
+    rows = [row[2:] for row in found]
     unfinished = [generation for _, generation, _, total, *ended in rows if total > sum(ended)]
     running = Render.objects.filter(generation__in=unfinished, status=RenderStatus.RUNNING).order_by("pk")
     progress = running.values_list("pk", "batch__phase", "batch__step", "batch__preview_step")
@@ -72,6 +82,8 @@ def mark(*, workspace_id: int, campaign_id: int, now: datetime) -> Mark:
         paused=sum(is_paused for _, _, is_paused, *_ in rows),
         running=hashlib.sha256(repr(list(progress)).encode()).hexdigest()[:12],
         at=int(now.timestamp() * 1000),
+        changes=changes,
+        revision=revision,
     )
 
 
@@ -93,6 +105,7 @@ def changed_tiles(campaign: Campaign, *, since: Mark, channel: str = "") -> list
         | Q(render__asset__review__decisions__pk__gt=since.decided)
         | Q(render__asset__review__decisions__created_at__gte=moment)
         | Q(render__in=next_renders(campaign))
+        | Q(cell__changed__gt=since.changes)
     )
     cell_ids = set(newest(versions).filter(differs).values_list("cell_id", flat=True))
     return [tile for tiles in tiles_of(campaign, cell_ids=cell_ids).values() for tile in tiles]

@@ -68,7 +68,7 @@ class _Coordinates:
 
 def lay_out(campaign: Campaign, *, channel: str) -> Layout:
     """Where each cell of a channel stands; of every channel, where channels are the columns."""
-    cells = campaign.cells.order_by("position")
+    cells = campaign.asked_cells.order_by("position")
     if not has_channel_columns(campaign):
         cells = cells.filter(channel=channel)
     found = [
@@ -99,7 +99,7 @@ def lay_out(campaign: Campaign, *, channel: str) -> Layout:
 
 def has_channel_columns(campaign: Campaign) -> bool:
     """Whether channels are the sheet's columns rather than its tabs: where there is no second thing that varies."""
-    has_products = campaign.cells.filter(product__isnull=False).exists()
+    has_products = campaign.asked_cells.filter(product__isnull=False).exists()
     return len(campaign.axes) < (1 if has_products else 2)
 
 

@@ -1,36 +1,43 @@
 """Campaigns: the list, the contact sheet filling in, one cell through its versions, and what one does with a launch."""
 
 import hashlib
+from dataclasses import dataclass
 
 from django.contrib import messages
 from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django_htmx.http import HttpResponseClientRefresh
 
 from billing import clock, ledger
-from campaigns import cell_history, drafts, launch, listing, package, sheet, sheet_changes
+from campaigns import cell_history, drafts, launch, listing, package, recipes, sheet, sheet_changes
 from campaigns.drafts import Author
-from campaigns.launch import FrozenError, MaskMissingError
+from campaigns.launch import FrozenError, MaskMissingError, MoreByNowError
 from campaigns.models import Campaign, Cell, Draft, Product
 from campaigns.places import ordered
 from campaigns.sheet import Overview
 from campaigns.sheet_changes import Mark
 from campaigns.sheet_layout import has_channel_columns
+from campaigns.sheet_states import AGAIN, STATES
 from inference import catalog, pricing, workloads
+from inference.references import RequestError
 from studio.http import StudioRequest, finished, unchanged
 from studio.ids import id_in_query, object_id, object_ids
 from studio.models import Role
-from studio.templatetags.credits import in_words
+from studio.templatetags.credits import counted, in_words
 from studio.views.drafts import brief_file, package_file
 
-REFUSALS = (ledger.InsufficientCreditsError, ledger.OverBudgetError, MaskMissingError, FrozenError)
+REFUSALS = (
+    ledger.InsufficientCreditsError, ledger.OverBudgetError, MaskMissingError, FrozenError, MoreByNowError,
+    RequestError,
+)  # fmt: skip
 DRAFTS_SHOWN = 12
 DRAFTS_MOST = 500
 # What the chips above a sheet offer, in their order.
 CHIPS = (
     ("pending", "To review"), ("approved", "Approved"), ("rejected", "Rejected"),
-    ("changes_requested", "Changes asked"), ("running", "Rendering"), ("waiting", "Waiting"), ("failed", "Failed"),
-    ("canceled", "Canceled"), ("planned", "Planned"),
+    ("changes_requested", "Changes asked"), ("stale", "Stale"), ("running", "Rendering"), ("waiting", "Waiting"),
+    ("failed", "Failed"), ("canceled", "Canceled"), ("planned", "Planned"),
 )  # fmt: skip
 
 
@@ -73,7 +80,7 @@ def campaign(request: StudioRequest, *, campaign_id: int) -> HttpResponse:
     seen = sheet.overview(found)
     channel = _channel(request, seen)
     state = request.GET.get("state", "")
-    state = state if state in sheet.STATES else ""
+    state = state if state in STATES else ""
     rows = sheet.matrix(found, channel=channel, state=state, after=id_in_query(request, "after") or 0)
     context = _head(found, seen, channel=channel, state=state) | {"matrix": rows, "mark": mark}
     if request.htmx and "after" in request.GET:
@@ -89,6 +96,9 @@ def changes(request: StudioRequest, *, campaign_id: int) -> HttpResponse:
     if before and now.launched and not now.is_news_to(before):
         return unchanged()
     found = _campaign(request, campaign_id)
+    if before and before.launched and not now.is_laid_out_like(before):
+        # Its brief was changed: rows and columns may be others.
+        return HttpResponseClientRefresh()
     seen = sheet.overview(found)
     context = _head(found, seen, channel=_channel(request, seen), state=request.GET.get("state", "")) | {"mark": now}
     channel = context["channel"] if context["has_tabs"] else ""
@@ -116,7 +126,8 @@ def cell(request: StudioRequest, *, campaign_id: int, cell_id: int) -> HttpRespo
         ),
         "mark": mark,
         "model": _model(found.campaign.checkpoint),
-        "price": _price(found.campaign.checkpoint),
+        "price": price_of(found.campaign.checkpoint),
+        "asked": recipes.asked(found),
     }
     return render(request, "campaigns/cell.html#cell" if request.htmx else "campaigns/cell.html", context)
 
@@ -146,17 +157,48 @@ def run_again(request: StudioRequest, *, campaign_id: int, cell_id: int) -> Http
 
 
 def launch_again(request: StudioRequest, *, campaign_id: int) -> HttpResponseBase:
-    """Ask once more for every image that failed, was canceled or never asked for."""
+    """Ask once more for every image that failed, was canceled or never asked for; or not for those that failed."""
     found = _campaign(request, campaign_id)
     try:
-        asked = launch.launch(campaign_id=found.pk, now=clock.now(), created_by_id=request.user.pk)
+        asked = launch.launch(
+            campaign_id=found.pk,
+            now=clock.now(),
+            created_by_id=request.user.pk,
+            leaves_failed="leaves_failed" in request.POST,
+        )
     except REFUSALS as refusal:
         messages.error(request, str(refusal))
     else:
-        plural = "" if asked == 1 else "s"
-        words = f"{asked} image{plural} asked for." if asked else "Every image is there or on its way."
-        messages.success(request, words)
+        _say_asked(request, asked)
     return _to_sheet(request, found)
+
+
+def rerun(request: StudioRequest, *, campaign_id: int) -> HttpResponseBase:
+    """Ask once more for every image that is stale, was rejected or failed: those whose price the button showed."""
+    found = _campaign(request, campaign_id)
+    what = next((name for name in AGAIN if name == request.POST.get("what")), None)
+    if what is None:
+        return _to_sheet(request, found)
+    try:
+        asked = launch.rerun(
+            campaign_id=found.pk,
+            what=what,
+            at_most=object_id(request.POST.get("images")) or 0,
+            now=clock.now(),
+            created_by_id=request.user.pk,
+        )
+    except REFUSALS as refusal:
+        messages.error(request, str(refusal))
+    else:
+        _say_asked(request, asked)
+    return _to_sheet(request, found)
+
+
+def change(request: StudioRequest, *, campaign_id: int) -> HttpResponseBase:
+    """The form in which this campaign's brief is changed; nothing changes before that is saved to it."""
+    found = _campaign(request, campaign_id)
+    begun = drafts.changes_to(found, author=Author(id=request.user.pk, now=clock.now()))
+    return redirect("draft", request.workspace.slug, begun.pk)
 
 
 def pause(request: StudioRequest, *, campaign_id: int) -> HttpResponseBase:
@@ -216,7 +258,7 @@ def _campaign(request: StudioRequest, campaign_id: int) -> Campaign:
 
 
 def _cell(request: StudioRequest, campaign_id: int, cell_id: int) -> Cell:
-    cells = Cell.objects.select_related("campaign", "product", "photo")
+    cells = Cell.objects.select_related("campaign", "product", "photo__upload")
     return get_object_or_404(cells, campaign__workspace=request.workspace, campaign=campaign_id, pk=cell_id)
 
 
@@ -240,13 +282,14 @@ def _head(found: Campaign, seen: Overview, *, channel: str, state: str) -> dict[
         "campaign": found,
         "overview": seen,
         "progress": standing,
-        "bar": {name: seen.counts.get(name, 0) for name in sheet.STATES},
+        "bar": {name: seen.counts.get(name, 0) for name in STATES},
         "channel": channel,
         "has_tabs": has_tabs,
         "state": state,
         "chips": [(name, words, shown.get(name, 0)) for name, words in CHIPS if shown.get(name, 0) or name == state],
         "total": sum(shown.values()),
-        "missing": seen.count_of("failed", "canceled", "planned"),
+        "missing": _Again("missing", seen.count_of("canceled", "planned"), found.checkpoint),
+        "again": [_Again(what, seen.count_of(*states), found.checkpoint) for what, states in AGAIN.items()],
         "is_moving": standing.waiting > 0,
         "model": _model(found.checkpoint),
     }
@@ -258,10 +301,28 @@ def _model(checkpoint: str) -> str:
     return entry.name if entry else checkpoint
 
 
-def _price(checkpoint: str) -> str:
-    """What one more image costs at most, in words."""
+@dataclass(frozen=True)
+class _Again:
+    """A button that asks for images once more: for which, how many, and what they cost at most, in words."""
+
+    what: str
+    images: int
+    checkpoint: str
+
+    @property
+    def price(self) -> str:
+        return price_of(self.checkpoint, self.images)
+
+
+def price_of(checkpoint: str, images: int = 1) -> str:
+    """What so many more images cost at most, in words."""
     entry = catalog.load().get(checkpoint)
-    return in_words(pricing.estimate(images=1, entry=entry).maximum) if entry else ""
+    return in_words(pricing.estimate(images=images, entry=entry).maximum) if entry else ""
+
+
+def _say_asked(request: StudioRequest, asked: int) -> None:
+    words = f"{counted(asked, 'image')} asked for." if asked else "Every image is there or on its way."
+    messages.success(request, words)
 
 
 def _to_sheet(request: StudioRequest, found: Campaign) -> HttpResponseBase:

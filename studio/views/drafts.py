@@ -11,7 +11,7 @@ from django.urls import reverse
 from django_htmx.http import replace_url
 
 from billing import clock, ledger
-from campaigns import drafts, outlook, package
+from campaigns import drafts, outlook, package, revising
 from campaigns.drafts import Author, ChangedMeanwhileError, DraftError
 from campaigns.entered import CSV, FILE, WAY_WORDS, Entered
 from campaigns.formats import FORMATS
@@ -22,6 +22,7 @@ from inference import loras
 from inference.references import ANCHORS
 from studio.forms import campaigns as forms
 from studio.http import StudioRequest
+from studio.templatetags.credits import counted
 
 # More products than one launch can hold are not offered one by one.
 OFFERED = 2_000
@@ -47,7 +48,11 @@ def draft(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
 def check(request: StudioRequest) -> HttpResponse:
     """What the form would come to as it stands; writes nothing."""
     form = forms.entered_from(request.POST)
-    context = _outlook(request, form, is_strict="strict" in request.POST)
+    draft = None
+    if "is_change" in request.POST:
+        found = Draft.objects.filter(workspace=request.workspace, key=forms.key_from(request.POST))
+        draft = found.select_related("revises").first()
+    context = _outlook(request, form, is_strict="strict" in request.POST, draft=draft)
     return render(request, "campaigns/outlook.html", context | {"is_swapped": True})
 
 
@@ -97,7 +102,9 @@ def _address(saved: Draft) -> str:
 
 def launch(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
     """The figures, to be confirmed; confirmed twice it is launched once."""
-    found = get_object_or_404(Draft, workspace=request.workspace, pk=draft_id)
+    found = get_object_or_404(Draft.objects.select_related("revises"), workspace=request.workspace, pk=draft_id)
+    if found.revises:
+        return _save_changes(request, found)
     refusals: tuple[str, ...] = ()
     if request.method == "POST" or found.campaign_id:
         try:
@@ -112,6 +119,24 @@ def launch(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
         found.refresh_from_db()
     context = _outlook(request, Entered.from_json(found.entered), is_strict=True)
     return render(request, "campaigns/launch.html", context | {"draft": found, "refusals": refusals})
+
+
+def _save_changes(request: StudioRequest, found: Draft) -> HttpResponseBase:
+    """What changes to a campaign do, to be confirmed; confirmed twice they are saved once."""
+    refusals: tuple[str, ...] = ()
+    if request.method == "POST" or found.campaign_id:
+        try:
+            revision = forms.revision_from(request.POST) or found.revision
+            done = revising.save(draft_id=found.pk, revision=revision, author=_author(request))
+        except DraftError as error:
+            refusals = error.sentences
+        else:
+            stale = f" {counted(done.stale, 'image')} became stale." if done.stale else ""
+            messages.success(request, f"The brief is saved; nothing was launched.{stale}")
+            return redirect("campaign", request.workspace.slug, found.revises_id)
+        found.refresh_from_db()
+    context = _outlook(request, Entered.from_json(found.entered), is_strict=True, draft=found)
+    return render(request, "campaigns/revise.html", context | {"draft": found, "refusals": refusals})
 
 
 def duplicate(request: StudioRequest, *, draft_id: int) -> HttpResponseBase:
@@ -191,9 +216,10 @@ def _skus(request: StudioRequest) -> list[str]:
 def _context(request: StudioRequest, form: Entered, **state: Any) -> dict[str, object]:
     """Everything of the form's page."""
     products = Product.objects.filter(workspace=request.workspace).select_related("photo").order_by("sku")
+    known = _state(request, **state)
     return {
-        **_outlook(request, form, is_strict="checked" in request.GET),
-        **_state(request, **state),
+        **_outlook(request, form, is_strict="checked" in request.GET, draft=known["draft"]),
+        **known,
         "products": products[:OFFERED],
         "checkpoints": outlook.checkpoints(
             is_placed=form.is_placed, workspace_id=request.workspace.pk, now=clock.now()
@@ -213,7 +239,7 @@ def _state(
     key: uuid.UUID | None = None,
     revision: int = 0,
     conflict: str = "",
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What the page knows of the saved draft: which it is, and which revision is shown."""
     slug_ = request.workspace.slug
     if draft is None and key is not None:
@@ -227,7 +253,14 @@ def _state(
     }
 
 
-def _outlook(request: StudioRequest, form: Entered, *, is_strict: bool) -> dict[str, object]:
+def _outlook(
+    request: StudioRequest, form: Entered, *, is_strict: bool, draft: Draft | None = None
+) -> dict[str, object]:
     seen = outlook.look(workspace_id=request.workspace.pk, form=form, now=clock.now())
     errors = forms.errors_of(form, seen.problems, is_strict=is_strict)
-    return {"form": form, "seen": seen, "errors": errors, "is_strict": is_strict}
+    context: dict[str, object] = {"form": form, "seen": seen, "errors": errors, "is_strict": is_strict}
+    context["blockers"] = seen.blockers
+    if draft and draft.revises:
+        prospect = revising.prospect(draft.revises, form, seen)
+        context |= {"prospect": prospect, "blockers": prospect.blockers}
+    return context

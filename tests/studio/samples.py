@@ -27,7 +27,7 @@ from gallery import library, projects, review, storage
 from gallery.models import Asset, Decision, Project, Tag, Upload, UploadStatus
 from inference import previews
 from inference.generate import Settings
-from inference.models import Generation, Lora, LoraStatus, Render
+from inference.models import BatchLimit, Generation, Lora, LoraStatus, Render
 from studio import members
 from studio.models import Invitation, Membership, Role, User, Workspace
 from tests.conftest import NOW
@@ -219,6 +219,14 @@ def lora(made: Samples) -> Lora:
         created_at=NOW,
         decided_at=NOW,
     )
+
+
+@sample("limit")
+def limit(made: Samples) -> BatchLimit:
+    found, _ = BatchLimit.objects.get_or_create(
+        checkpoint="starter", device_class="cpu", defaults={"size": 2, "failed_size": 4, "found_at": NOW}
+    )
+    return found
 
 
 @sample("budget")
