@@ -99,7 +99,7 @@ def test_a_device_class_has_its_own_batch_size_or_that_of_its_kind():
         ("quality = 1", "quality = 1\nstars = 2", "starter.toml: stars: is not a field"),
         ("cpu = 4", "cpu = 0", r"starter.toml: \[batch_sizes\]: cpu: is 0"),
         ("cpu = 4\n", "", r"starter.toml: \[batch_sizes\]: cpu: is missing"),
-        ('"DPM++ 2M Karras"', '"Heun"', r"starter.toml: \[defaults\]: scheduler: \"Heun\" is unknown"),
+        ('"DPM++ 2M"', '"Heun"', r"starter.toml: \[defaults\]: scheduler: \"Heun\" is unknown"),
         ("strength = 1.0", "strength = 2", r"starter.toml: \[defaults\]: strength: is 2"),
         (
             "guidance_scale = [1, 15]",
