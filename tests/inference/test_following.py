@@ -108,6 +108,8 @@ def entry(monkeypatch, settings, data_dir: Path) -> CatalogEntry:
     entries: Mapping[str, CatalogEntry] = {**catalog.load(), "starter": able}
     monkeypatch.setattr(catalog, "load", lambda: entries)
     settings.STUDIO_DATA = data_dir
+    # Not the bundled one: the ControlNet and the IP-Adapter were made for the stand-in.
+    settings.STUDIO_CHECKPOINTS = {"starter": data_dir / "checkpoints" / "starter-tiny"}
     return able
 
 

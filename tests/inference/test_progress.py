@@ -104,7 +104,7 @@ def test_one_image_of_a_model_that_is_gone_does_not_spoil_the_page_of_the_others
 
 def test_the_time_to_wait_follows_what_was_measured(desk):
     _, done = desk.ask(2)
-    batch = claim(worker())
+    batch = claim(worker(), at_most=2)
     assert batch is not None
     for render in batch.renders:
         complete(render)
