@@ -192,10 +192,11 @@ class Runner:
         source = resolve(entry, overrides=settings.STUDIO_CHECKPOINTS, data_dir=settings.STUDIO_DATA)
         key = batch_key(batch.renders[0].request, source.sizes)
         works = [work for render in batch.renders if (work := self._prepare(render, key, unsettled, pulse))]
+        # Asked once: it stands in the recipes, and the other hand may find out meanwhile that less fits.
         size = self._batch_size(source.slug)
         recorder = Recorder(source=source, key=key, engine=self.engine, batch_size=size)
         while works:
-            painted, failure = self._paint(key, works, source, pulse)
+            painted, failure = self._paint(key, works, source, pulse, batch_size=size)
             try:
                 works = self._finish_all(painted, recorder, unsettled, pulse)
             finally:
@@ -244,7 +245,7 @@ class Runner:
             return None
 
     def _paint(
-        self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
+        self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat, *, batch_size: int
     ) -> tuple[list[_Painted], Exception | None]:
         """What was painted of every render of which all was, and what went wrong after those."""
         if key.task == "enlarge":
@@ -253,7 +254,7 @@ class Runner:
         self._turn.take(while_waiting=lambda: pulse.advance("store"))
         painted: list[_Painted] = []
         try:
-            painted.extend(self._pictures(key, works, source, pulse))
+            painted.extend(self._pictures(key, works, source, pulse, batch_size=batch_size))
         except Exception as error:
             return painted, error
         finally:
@@ -261,7 +262,7 @@ class Runner:
         return painted, None
 
     def _pictures(
-        self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat
+        self, key: BatchKey, works: list[_Work], source: CheckpointSource, pulse: Heartbeat, *, batch_size: int
     ) -> Iterator[_Painted]:
         ids = [work.render.id for work in works]
         wanted = [(work, each) for work in works for each in engine_inputs(work.prepared, seed=work.seed)]
@@ -280,7 +281,7 @@ class Runner:
             [each for _, each in wanted],
             source=source,
             addons=addons.of(key),
-            batch_size=self._batch_size(source.slug),
+            batch_size=batch_size,
             on_progress=report,
             should_stop=lambda: self.is_stopping or pulse.is_lost,
         )
