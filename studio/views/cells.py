@@ -34,6 +34,8 @@ def edit(request: StudioRequest, *, campaign_id: int, cell_id: int) -> HttpRespo
         form.add_error(None, str(error))
     except EditedMeanwhileError as error:
         messages.warning(request, str(error))
+        found.refresh_from_db()
+        return _show(request, found, image, _form_again(request, found), is_outdated=True)
     except REFUSALS as refusal:
         messages.error(request, str(refusal))
     else:
@@ -73,7 +75,16 @@ def _form_of(found: Cell) -> CellForm:
     )
 
 
-def _show(request: StudioRequest, found: Cell, image: int, form: CellForm) -> HttpResponse:
+def _form_again(request: StudioRequest, found: Cell) -> CellForm:
+    """What was written, over what the cell asks for by now: whoever has seen that may save it all the same."""
+    written = request.POST.copy()
+    written["seen"] = str(found.changed)
+    return CellForm(written)
+
+
+def _show(
+    request: StudioRequest, found: Cell, image: int, form: CellForm, *, is_outdated: bool = False
+) -> HttpResponse:
     axes = ordered(found.axes, found.campaign.axes)
     context = {
         "campaign": found.campaign,
@@ -83,5 +94,6 @@ def _show(request: StudioRequest, found: Cell, image: int, form: CellForm) -> Ht
         "history": cell_history.history(found, image=image),
         "label": sheet.label(found.product.sku if found.product else "", axes, found.channel),
         "price": price_of(found.campaign.checkpoint),
+        "by_now": recipes.asked(found) if is_outdated else None,
     }
     return render(request, "campaigns/cell_edit.html", context)

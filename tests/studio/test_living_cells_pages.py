@@ -324,8 +324,13 @@ def test_a_wrong_edit_is_said_at_its_field_and_an_outdated_one_above(campaign, p
     producer.post(edit_address(cell), edit_form(page, prompt="on black sand", act="save"))
     late = producer.post(edit_address(cell), edit_form(page, prompt="on oak", act="save"))
     assert "This cell was changed meanwhile, here or in the brief." in words(late)
+    assert "It asks for this by now on black sand" in words(late)
     cell.refresh_from_db()
     assert cell.edit == {"prompt": "on black sand"}
+    # Whoever has seen it may still have their way.
+    producer.post(edit_address(cell), edit_form(late, act="save"))
+    cell.refresh_from_db()
+    assert cell.edit == {"prompt": "on oak"}
 
 
 def test_an_approved_one_is_not_edited_and_only_says_that_it_is_older(campaign, producer) -> None:
